@@ -1,0 +1,5 @@
+"""`python -m birthright`."""
+
+from birthright.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""Verdicts turned into findings: fingerprints, reasons, remedies, evidence."""

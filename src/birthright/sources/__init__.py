@@ -1,0 +1,1 @@
+"""Where AWS and files are read; nothing else in birthright reads them."""

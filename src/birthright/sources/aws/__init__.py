@@ -1,0 +1,1 @@
+"""One AWS account, read over HTTPS: few calls, signed here, paced by what AWS answers."""
