@@ -1,4 +1,4 @@
-"""Instants as birthright keeps them: aware datetimes, UTC, whole seconds; and durations as people write them."""
+"""Instants as birthright keeps them (aware, UTC, whole seconds) and durations as people write them."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -23,9 +23,14 @@ def format_instant(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def now_exactly() -> datetime:
+    """Return the present, UTC."""
+    return datetime.now(UTC)
+
+
 def now() -> datetime:
     """Return the present, whole seconds, UTC."""
-    return datetime.now(UTC).replace(microsecond=0)
+    return now_exactly().replace(microsecond=0)
 
 
 def parse_duration(text: str) -> timedelta:
@@ -44,5 +49,7 @@ def format_duration(length: timedelta) -> str:
     hours, rest = divmod(rest, 3600)
     minutes, seconds = divmod(rest, 60)
     named = [(days, "d"), (hours, "h"), (minutes, "min"), (seconds, "s")]
-    first = next((i for i, (number, _) in enumerate(named) if number), len(named) - 1)
-    return sign + " ".join(f"{n} {unit}" for n, unit in named[first : first + 2] if n or first == 3)
+    first = next((place for place, (number, _) in enumerate(named) if number), None)
+    if first is None:
+        return "0 s"
+    return sign + " ".join(f"{number} {unit}" for number, unit in named[first : first + 2] if number)

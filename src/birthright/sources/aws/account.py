@@ -1,0 +1,275 @@
+"""Collects one account: asks, notes what was answered and what was not, and hands over the facts.
+
+The plan:
+ 1. The credential report and, at depth `keys`, the users, at the same time.
+ 2. The keys of every user that has or may have one.
+ 3. The last use of every key of which the report cannot say it.
+ 4. The join, and a line of coverage for everything that was asked.
+A read that fails costs its own facts only; they stay unknown, and coverage says why.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Literal, TypeVar
+
+import msgspec
+
+from birthright.errors import AccessDeniedError, CredentialsError, ReadError
+from birthright.facts.answers import (
+    ROOT_NAME,
+    AccountAnswers,
+    CredentialReport,
+    LastUse,
+    ListedKey,
+    ListedUser,
+)
+from birthright.facts.join import JoinNotes, join_account, keys_to_look_up
+from birthright.facts.model import AccountFacts, Coverage, Status
+from birthright.sources.aws import iam as reads
+from birthright.sources.aws.pacing import Pacer
+from birthright.sources.aws.query import QueryClient
+from birthright.sources.aws.session import AwsSession
+from birthright.times import format_duration, now
+
+T = TypeVar("T")
+Depth = Literal["report", "keys"]
+
+# So many refusals in a row, and no answer among them, are taken for the answer to all.
+_ENOUGH_DENIALS = 20
+
+
+class Options(msgspec.Struct, frozen=True):
+    """How to collect. `all_users` lists the keys also of users that had none in the report."""
+
+    depth: Depth = "keys"
+    report_deadline: timedelta = timedelta(minutes=5)
+    max_in_flight: int = 50
+    all_users: bool = False
+
+
+class _Read(msgspec.Struct):
+    """How one kind of read went: what was asked, what came, and the first trouble."""
+
+    source: str
+    asked: int = 0
+    answered: int = 0
+    rows: int = 0
+    error: ReadError | None = None
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def status(self) -> Status:
+        if self.error is None:
+            return "partial" if self.notes else "ok"
+        if self.answered:
+            return "partial"
+        return "denied" if isinstance(self.error, AccessDeniedError) else "failed"
+
+
+class _Collection:
+    """The reads of one account as they go on."""
+
+    def __init__(self, iam: QueryClient, options: Options) -> None:
+        self.iam = iam
+        self.options = options
+        self.reads: dict[str, _Read] = {}
+
+    async def read(self, source: str, ask: Callable[[_Read], Awaitable[T]]) -> T | None:
+        """Run one kind of read; None, and the reason noted, if it failed."""
+        read = self.reads[source] = _Read(source)
+        began = time.monotonic()
+        try:
+            return await ask(read)
+        except ReadError as error:
+            read.error = error
+            return None
+        finally:
+            read.seconds = round(time.monotonic() - began, 3)
+
+    async def report(self, read: _Read) -> CredentialReport:
+        read.asked = 1
+        report = await reads.credential_report(self.iam, self.options.report_deadline)
+        read.answered, read.rows, read.notes = 1, len(report.users), report.problems
+        return report
+
+    async def users(self, seen: list[ListedUser], read: _Read) -> bool:
+        """List the users into `seen`, so that the pages before a failure count; True at the end."""
+        async for page in reads.pages(self.iam, "ListUsers"):
+            seen += reads.read_users(page)
+            read.answered, read.rows = 1, len(seen)
+        return True
+
+    async def each(
+        self, names: Iterable[str], ask: Callable[[str], Awaitable[T]], read: _Read
+    ) -> dict[str, T]:
+        """Ask for each name; names without an answer are missing from the result."""
+        found: dict[str, T] = {}
+        waiting = iter(names)
+
+        async def work() -> None:
+            for name in waiting:
+                read.asked += 1
+                try:
+                    found[name] = await ask(name)
+                    read.answered += 1
+                except ReadError as error:
+                    read.error = read.error or error
+                if not read.answered and read.asked >= _ENOUGH_DENIALS:
+                    return
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self.options.max_in_flight):
+                group.create_task(work())
+        return found
+
+
+async def collect_account(
+    session: AwsSession, options: Options, as_of: datetime, account_name: str | None = None
+) -> AccountFacts:
+    """Read one account. Raises ReadError only if nothing at all could be read."""
+    pacer = Pacer(options.max_in_flight)
+    iam = QueryClient(session, "iam", pacer)
+    try:
+        collection = _Collection(iam, options)
+        answers = await _ask(collection)
+        account, partition = await _identity(session, collection, answers)
+    finally:
+        iam.close()
+    answers = msgspec.structs.replace(answers, account_id=account, partition=partition)
+    principals, keys, notes = join_account(answers)
+    asked = Coverage(account, "", "ok", account_name=account_name, partition=partition, as_of=as_of)
+    generated_at = answers.report.generated_at if answers.report else None
+    coverage = (_coverage(asked, read, iam, notes, generated_at) for read in collection.reads.values())
+    return AccountFacts(principals, keys, tuple(coverage))
+
+
+async def _ask(collection: _Collection) -> AccountAnswers:
+    """Make all reads; the account is not known yet."""
+    seen: list[ListedUser] = []
+    async with asyncio.TaskGroup() as group:
+        report = group.create_task(collection.read("GetCredentialReport", collection.report))
+        if collection.options.depth == "report":
+            users = None
+        else:
+            users = group.create_task(collection.read("ListUsers", lambda read: collection.users(seen, read)))
+    answers = AccountAnswers(account_id="", report=report.result())
+    if users is None:
+        return answers
+    complete = bool(users.result())
+    listed = tuple(seen) if complete or seen else None
+    answers = msgspec.structs.replace(answers, users=listed, users_complete=complete)
+    answers = await _ask_keys(collection, answers)
+    return await _ask_last_uses(collection, answers)
+
+
+async def _ask_keys(collection: _Collection, answers: AccountAnswers) -> AccountAnswers:
+    names = users_to_list(answers, all_users=collection.options.all_users)
+
+    async def ask(name: str) -> tuple[ListedKey, ...]:
+        return await reads.list_access_keys(collection.iam, name)
+
+    async def ask_all(read: _Read) -> dict[str, tuple[ListedKey, ...]]:
+        found = await collection.each(names, ask, read)
+        read.rows = sum(map(len, found.values()))
+        return found
+
+    found = await collection.read("ListAccessKeys", ask_all) or {}
+    return msgspec.structs.replace(answers, keys=found, unread_keys=frozenset(names) - found.keys())
+
+
+async def _ask_last_uses(collection: _Collection, answers: AccountAnswers) -> AccountAnswers:
+    ids = keys_to_look_up(answers)
+    if not ids:
+        return answers
+
+    async def ask(key: str) -> LastUse:
+        return await reads.access_key_last_used(collection.iam, key)
+
+    async def ask_all(read: _Read) -> dict[str, LastUse]:
+        found = await collection.each(ids, ask, read)
+        read.rows = len(found)
+        return found
+
+    found = await collection.read("GetAccessKeyLastUsed", ask_all)
+    return msgspec.structs.replace(answers, last_uses=found or {})
+
+
+def users_to_list(answers: AccountAnswers, *, all_users: bool = False) -> list[str]:
+    """Name the users that have or may have a key, sorted.
+
+    Those are: users whose report row shows a key or cannot rule one out, users the report does not
+    know or knew under another creation time, and all of them where there is no report.
+    """
+    rows = {user.user_name: user for user in answers.report.users} if answers.report else {}
+    listed = {user.user_name: user for user in answers.users or ()}
+    names = set(listed) if listed and answers.users_complete else {*rows, *listed}
+    names.discard(ROOT_NAME)
+
+    def may_have_keys(name: str) -> bool:
+        row, user = rows.get(name), listed.get(name)
+        if row is None or row.may_have_keys:
+            return True
+        return user is not None and user.created_at != row.created_at
+
+    return sorted(name for name in names if all_users or may_have_keys(name))
+
+
+async def _identity(session: AwsSession, collection: _Collection, answers: AccountAnswers) -> tuple[str, str]:
+    """Find the account and its partition in the answers; ask STS only if no answer says it."""
+    arns = [user.user_arn for user in (answers.users or ())[:1]]
+    if answers.report:
+        arns += [user.user_arn for user in answers.report.users if user.user_arn][:1]
+    if not arns:
+        errors = [read.error for read in collection.reads.values() if read.error]
+        if errors and all(isinstance(error, CredentialsError) for error in errors):
+            raise errors[0]
+        arns = [await _ask_caller(session, errors)]
+    parts = str(arns[0]).split(":")
+    return parts[4], parts[1]
+
+
+async def _ask_caller(session: AwsSession, errors: list[ReadError]) -> str:
+    sts = QueryClient(session, "sts", Pacer(1))
+    try:
+        return await reads.caller_arn(sts)
+    except ReadError as error:
+        # What went wrong first says more than what went wrong last.
+        raise errors[0] if errors else error from error
+    finally:
+        sts.close()
+
+
+def _coverage(
+    asked: Coverage, read: _Read, iam: QueryClient, notes: JoinNotes, generated_at: datetime | None
+) -> Coverage:
+    """Fill in, for one kind of read, what `asked` leaves open."""
+    of_report = read.source == "GetCredentialReport"
+    actions = [read.source, "GenerateCredentialReport"] if of_report else [read.source]
+    return msgspec.structs.replace(
+        asked,
+        source=read.source,
+        status=read.status,
+        detail="; ".join(_details(read, notes, generated_at if of_report else None)),
+        rows=read.rows,
+        calls=sum(iam.calls[action] for action in actions),
+        throttled=sum(iam.refused[action] for action in actions),
+        seconds=read.seconds,
+        report_generated_at=generated_at if of_report else None,
+    )
+
+
+def _details(read: _Read, notes: JoinNotes, generated_at: datetime | None) -> list[str]:
+    details = []
+    if generated_at:
+        details.append(f"made {format_duration(max(now() - generated_at, timedelta()))} ago")
+    if read.error and read.asked > 1:
+        details.append(f"{read.asked - read.answered} of {read.asked} not answered")
+    if read.error:
+        details.append(str(read.error))
+    details += read.notes
+    if read.source == "ListAccessKeys":
+        details += notes.lines()
+    return details

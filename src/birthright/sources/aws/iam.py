@@ -1,0 +1,174 @@
+"""The few IAM and STS reads birthright makes, each as what it means rather than what it looks like.
+
+`READS` is also where least privilege comes from: `birthright permissions` prints exactly these.
+"""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from xml.etree.ElementTree import Element
+
+from birthright.errors import AnswerError, ReadError
+from birthright.facts.answers import CredentialReport, LastUse, ListedKey, ListedUser
+from birthright.sources.aws.query import QueryClient
+from birthright.sources.report import parse_report
+from birthright.times import format_duration, parse_instant
+
+# Each AWS operation, the IAM action that allows it, and what the action's resource can be narrowed to.
+READS = MappingProxyType({
+    "GenerateCredentialReport": ("iam:GenerateCredentialReport", "*"),
+    "GetCredentialReport": ("iam:GetCredentialReport", "*"),
+    "ListUsers": ("iam:ListUsers", "*"),
+    "ListAccessKeys": ("iam:ListAccessKeys", "user"),
+    "GetAccessKeyLastUsed": ("iam:GetAccessKeyLastUsed", "user"),
+})  # fmt: skip
+
+_MOST_PAGES = 10_000
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 10.0
+
+
+class ReportDeadlineError(ReadError):
+    """AWS did not finish the credential report in the time it was given."""
+
+
+async def credential_report(iam: QueryClient, deadline: timedelta) -> CredentialReport:
+    """Have the report made, wait for it, fetch it.
+
+    AWS returns a report younger than four hours as it is, so this is two calls then. One that expires
+    between being made and being fetched is made once more. Raises ReportDeadlineError, or what
+    QueryClient.call raises.
+    """
+    try:
+        async with asyncio.timeout(deadline.total_seconds()):
+            await _generate(iam)
+            return await _fetch(iam)
+    except TimeoutError as error:
+        raise ReportDeadlineError(
+            f"the credential report was not ready in {format_duration(deadline)}",
+            "give it longer with --report-deadline",
+        ) from error
+
+
+async def _generate(iam: QueryClient) -> None:
+    pause = _FIRST_PAUSE
+    while (await iam.call("GenerateCredentialReport")).findtext("State") != "COMPLETE":
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+async def _fetch(iam: QueryClient) -> CredentialReport:
+    try:
+        return _read_report(await iam.call("GetCredentialReport"))
+    except ReadError as error:
+        if error.code not in {"ReportExpired", "ReportNotPresent", "ReportInProgress"}:
+            raise
+    await _generate(iam)
+    return _read_report(await iam.call("GetCredentialReport"))
+
+
+def _read_report(result: Element) -> CredentialReport:
+    try:
+        content = base64.b64decode(result.findtext("Content") or "", validate=True)
+    except binascii.Error as error:
+        raise AnswerError("GetCredentialReport: the content is not base64") from error
+    return parse_report(content, _instant(result, "GeneratedTime"))
+
+
+async def pages(iam: QueryClient, action: str, **parameters: str) -> AsyncIterator[Element]:
+    """Yield a listing's pages to the last; a page may be short or empty before it. 1,000 are asked for."""
+    marker: dict[str, str] = {}
+    for _ in range(_MOST_PAGES):
+        result = await iam.call(action, MaxItems="1000", **parameters, **marker)
+        yield result
+        if result.findtext("IsTruncated") != "true":
+            return
+        following = {"Marker": result.findtext("Marker") or ""}
+        if following == marker or not following["Marker"]:
+            raise AnswerError(f"{action}: there is more, but no marker leads to it")
+        marker = following
+    raise AnswerError(f"{action}: no end after {_MOST_PAGES} pages")
+
+
+def read_users(result: Element) -> list[ListedUser]:
+    """Read one page of ListUsers."""
+    return [
+        ListedUser(
+            user_name=_text(member, "UserName"),
+            user_arn=_text(member, "Arn"),
+            user_id=member.findtext("UserId"),
+            path=member.findtext("Path"),
+            created_at=_instant(member, "CreateDate"),
+            password_last_used_at=_instant(member, "PasswordLastUsed"),
+        )
+        for member in result.iterfind("Users/member")
+    ]
+
+
+async def list_access_keys(iam: QueryClient, user_name: str) -> tuple[ListedKey, ...]:
+    """List one user's keys; none for a user that is gone by now."""
+    keys: list[ListedKey] = []
+    try:
+        async for page in pages(iam, "ListAccessKeys", UserName=user_name):
+            keys += _read_keys(page)
+    except ReadError as error:
+        if error.code != "NoSuchEntity":
+            raise
+    return tuple(keys)
+
+
+def _read_keys(result: Element) -> list[ListedKey]:
+    return [
+        ListedKey(
+            user_name=_text(member, "UserName"),
+            access_key_id=_text(member, "AccessKeyId"),
+            status=member.findtext("Status"),
+            created_at=_instant(member, "CreateDate"),
+        )
+        for member in result.iterfind("AccessKeyMetadata/member")
+    ]
+
+
+async def access_key_last_used(iam: QueryClient, access_key_id: str) -> LastUse:
+    """Ask when a key was last used. AWS leaves the date out for "never, or not since 2015-04-22"."""
+    result = await iam.call("GetAccessKeyLastUsed", AccessKeyId=access_key_id)
+    used = result.find("AccessKeyLastUsed")
+    if used is None:
+        raise AnswerError("GetAccessKeyLastUsed: the answer says nothing of the key")
+    at = _instant(used, "LastUsedDate")
+    if at is None:
+        return LastUse(ever_used=None if used.findtext("LastUsedDate") else False)
+    return LastUse(
+        ever_used=True,
+        at=at,
+        region=_known(used.findtext("Region")),
+        service=_known(used.findtext("ServiceName")),
+    )
+
+
+async def caller_arn(sts: QueryClient) -> str:
+    """Ask who is asking: `arn:PARTITION:sts::ACCOUNT:...`. Needs no permission."""
+    return _text(await sts.call("GetCallerIdentity"), "Arn")
+
+
+def _text(element: Element, name: str) -> str:
+    text = element.findtext(name)
+    if not text:
+        raise AnswerError(f"the answer lacks {name}")
+    return text
+
+
+def _known(text: str | None) -> str | None:
+    return None if text in {None, "", "N/A"} else text
+
+
+def _instant(element: Element, name: str) -> datetime | None:
+    """Read a time; one that cannot be read is not known."""
+    text = element.findtext(name)
+    try:
+        return parse_instant(text) if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,144 @@
+"""AWS's query protocol: one signed form POST, one XML answer; retried with care, errors in our words."""
+
+import asyncio
+import random
+from collections import Counter
+from urllib.parse import urlencode
+from xml.etree import ElementTree as ET
+
+from birthright.errors import (
+    AccessDeniedError,
+    AnswerError,
+    CredentialsError,
+    ReadError,
+    ThrottledError,
+)
+from birthright.sources.aws.http import Response
+from birthright.sources.aws.pacing import Pacer
+from birthright.sources.aws.session import AwsSession
+from birthright.sources.aws.signing import sign
+from birthright.times import now_exactly
+
+_THROTTLES = frozenset(
+    """Throttling ThrottlingException ThrottledException RequestThrottled RequestThrottledException
+    RequestLimitExceeded TooManyRequestsException BandwidthLimitExceeded SlowDown LimitExceeded
+    LimitExceededException PriorRequestNotComplete""".split()
+)
+_DENIALS = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "OptInRequired"})
+_BAD_CREDENTIALS = frozenset(
+    """InvalidClientTokenId UnrecognizedClientException SignatureDoesNotMatch IncompleteSignature
+    ExpiredToken ExpiredTokenException TokenRefreshRequired RequestExpired MissingAuthenticationToken
+    MissingAuthenticationTokenException InvalidAccessKeyId AuthFailure""".split()
+)
+_BAD_CREDENTIALS_HINTS = {
+    "ExpiredToken": "the session is over: sign in again",
+    "ExpiredTokenException": "the session is over: sign in again",
+    "SignatureDoesNotMatch": "the secret is wrong, or this machine's clock is",
+    "RequestExpired": "this machine's clock is wrong",
+    "InvalidClientTokenId": "the access key does not exist, is inactive, or belongs to another partition",
+}
+_FAILED_TRIES = 5
+_THROTTLED_TRIES = 25
+_LONGEST_PAUSE = 10.0
+_VERSIONS = {"iam": "2010-05-08", "sts": "2011-06-15"}
+
+
+class QueryClient:
+    """Calls one service with one user's credentials. `calls` and `refused` count requests by action."""
+
+    def __init__(self, session: AwsSession, service: str, pacer: Pacer) -> None:
+        self._session = session
+        self._endpoint = session.endpoint(service)
+        self._pool = session.pool(self._endpoint)
+        self._version = _VERSIONS[service]
+        self._pacer = pacer
+        self._random = random.Random()  # noqa: S311  jitter needs no secrecy
+        self.calls: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+
+    async def call(self, action: str, **parameters: str) -> ET.Element:
+        """Ask once, however many requests that takes; return the `<ActionResult>` element.
+
+        Raises AccessDeniedError, CredentialsError, ThrottledError, AnswerError, or ReadError whose `code` is
+        AWS's. The retry budget is per call: 5 failures, 25 refusals.
+        """
+        body = urlencode({"Action": action, "Version": self._version, **parameters}).encode()
+        failures = refusals = 0
+        while True:
+            try:
+                return await self._once(action, body)
+            except ThrottledError:
+                refusals += 1
+                if refusals >= _THROTTLED_TRIES:
+                    raise
+                await self._back_off(min(refusals, 4))
+            except AnswerError:
+                failures += 1
+                if failures >= _FAILED_TRIES:
+                    raise
+                await self._back_off(failures)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.close()
+
+    async def _once(self, action: str, body: bytes) -> ET.Element:
+        async with self._pacer.turn() as left_at:
+            self.calls[action] += 1
+            response = await self._send(body)
+            try:
+                result = _read(action, response)
+            except ThrottledError:
+                self.refused[action] += 1
+                self._pacer.throttled(left_at)
+                raise
+            self._pacer.answered()
+            return result
+
+    async def _send(self, body: bytes) -> Response:
+        credentials = self._session.credentials()
+        headers = sign(body, self._pool.host, self._endpoint.scope, credentials, now_exactly())
+        return await self._pool.post(headers, body)
+
+    async def _back_off(self, tries: int) -> None:
+        """Pause before asking again: doubling, with full jitter so that callers do not march in step."""
+        await asyncio.sleep(self._random.uniform(0.0, min(_LONGEST_PAUSE, 0.1 * 2**tries)))
+
+
+def _read(action: str, response: Response) -> ET.Element:
+    try:
+        root = ET.fromstring(response.body)  # noqa: S314  expat bounds entity expansion
+    except ET.ParseError as error:
+        if response.status in {429, 503}:
+            raise ThrottledError(f"{action}: HTTP {response.status}") from error
+        raise AnswerError(f"{action}: HTTP {response.status}, and the answer is not XML ({error})") from error
+    _drop_namespaces(root)
+    if response.status != 200:  # noqa: PLR2004  HTTP's "OK"
+        raise _error(action, response, root)
+    result = root.find(f"{action}Result")
+    if result is None:
+        raise AnswerError(f"{action}: the answer is a <{root.tag[:40]}>, not a <{action}Result>")
+    return result
+
+
+def _error(action: str, response: Response, root: ET.Element) -> ReadError:
+    """Turn an error document into the error of ours that says what it means for the reader."""
+    code = root.findtext(".//Code") or f"HTTP {response.status}"
+    message = " ".join((root.findtext(".//Message") or "").split())
+    text = f"{action}: {code}" + (f", {message}" if message else "")
+    if code in _THROTTLES or response.status == 429:  # noqa: PLR2004  HTTP's "too many requests"
+        return ThrottledError(text, "AWS kept saying so until the retry budget was spent", code)
+    if code in _DENIALS:
+        return AccessDeniedError(text, "'birthright permissions' prints what is needed", code)
+    if code in _BAD_CREDENTIALS:
+        hint = _BAD_CREDENTIALS_HINTS.get(code, "check the credentials in use: aws sts get-caller-identity")
+        return CredentialsError(text, hint, code)
+    if response.status >= 500:  # noqa: PLR2004  HTTP's server errors
+        return AnswerError(text, code=code)
+    return ReadError(text, code=code)
+
+
+def _drop_namespaces(root: ET.Element) -> None:
+    """Forget XML namespaces: partitions and look-alikes differ in them, the words are the same."""
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
