@@ -1,0 +1,159 @@
+"""Files that are there whole or not at all.
+
+Everything is written under another name in the same directory, brought to the disk, and only then
+renamed, so a reader, a crash or a full disk never meets half of it. An OSError of these steps, and
+of no others, becomes a StoreError that says what to do.
+"""
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from birthright.errors import StoreError
+
+_HINTS = {
+    errno.ENOSPC: "free some space on that disk",
+    errno.EDQUOT: "your disk quota is used up: free some space",
+    errno.EFBIG: "the file would be larger than this process may write (ulimit -f)",
+    errno.EACCES: "you may not write there: choose another place or change its permissions",
+    errno.EPERM: "you may not write there: choose another place or change its permissions",
+    errno.EROFS: "that disk is read-only: choose another place",
+    errno.ENOENT: "the directory does not exist: create it first",
+    errno.ENOTDIR: "a part of the path is a file where a directory is needed",
+    errno.EISDIR: "that is a directory: name a file",
+    errno.EEXIST: "it exists already: choose another name",
+    errno.ENOTEMPTY: "it exists already: choose another name",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+def write_atomically(path: Path, data: bytes | Iterable[bytes], mode: int = 0o600) -> None:
+    """Write a whole file, or leave what was there. Raises StoreError.
+
+    A symbolic link is kept and its target replaced. A pipe or device (`/dev/stdout`) cannot be
+    renamed over, so it is simply written to. Whatever `data` itself raises passes through.
+    """
+    with _as_store_error(path):
+        special = path.exists() and not path.is_file() and not path.is_dir()
+    if special:
+        write_file(path, data)
+        return
+    path = Path(os.path.realpath(path))
+    temporary = _hidden_sibling(path)
+    try:
+        _fill(temporary, data, mode, named=path)
+        with _as_store_error(path):
+            _sync(temporary)
+            temporary.replace(path)
+            _sync_directory(path.parent)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_file(path: Path, data: bytes | Iterable[bytes], mode: int = 0o600) -> None:
+    """Write a file in place; `mode` is that of a new one, whatever the umask. Raises StoreError."""
+    _fill(path, data, mode, named=path)
+
+
+def _fill(path: Path, data: bytes | Iterable[bytes], mode: int, named: Path) -> None:
+    """Write the chunks to `path`; in messages it is `named`."""
+    chunks = (data,) if isinstance(data, bytes) else data
+    with _as_store_error(named):
+        is_new = not path.exists()
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with open(descriptor, "wb", buffering=0):  # noqa: PTH123 - a descriptor has no Path
+        if is_new:
+            with _as_store_error(named):
+                path.chmod(mode)
+        for chunk in chunks:
+            with _as_store_error(named):
+                _write_all(descriptor, chunk)
+
+
+def make_directories(path: Path, mode: int = 0o700) -> None:
+    """Make a directory and the missing ones above it, all with `mode`. Raises StoreError."""
+    with _as_store_error(path):
+        missing = [p for p in (path, *path.parents) if not p.exists()]
+        for directory in reversed(missing):
+            directory.mkdir(mode, exist_ok=True)
+        if not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+
+
+@contextmanager
+def publish_directory(path: Path) -> Iterator[Path]:
+    """Give a hidden directory to fill; at the end it becomes `path`, or vanishes on any failure.
+
+    The directories above are made where they are missing. Raises StoreError, also if `path` is
+    taken; what the body raises passes through.
+    """
+    make_directories(path.parent)
+    hidden = _hidden_sibling(path)
+    with _as_store_error(path):
+        hidden.mkdir(0o700)
+    try:
+        yield hidden
+        with _as_store_error(path):
+            _sync_tree(hidden)
+            hidden.rename(path)
+            _sync_directory(path.parent)
+    except BaseException:
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def _as_store_error(path: Path) -> Iterator[None]:
+    """Translate an OSError into a StoreError about `path`, the name the user knows."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        hint = _HINTS.get(error.errno or 0, "")
+        raise StoreError(f"cannot write {path}: {reason}", hint) from error
+
+
+def _hidden_sibling(path: Path) -> Path:
+    """Name a temporary file or directory beside `path`; readers skip names with a dot."""
+    return path.parent / f".birthright-{secrets.token_hex(8)}"
+
+
+def _write_all(descriptor: int, chunk: bytes) -> None:
+    """Write all of a chunk; the system may take it in parts."""
+    rest = memoryview(chunk)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _sync(path: Path) -> None:
+    """Bring a file to the disk."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_directory(path: Path) -> None:
+    """Bring a directory's names to the disk, where the system lets a directory be opened."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_tree(top: Path) -> None:
+    """Bring a whole tree to the disk. Once all is written most is there already: it is quick."""
+    for directory, _, names in os.walk(top):
+        for name in names:
+            _sync(Path(directory, name))
+        _sync_directory(Path(directory))

@@ -1,0 +1,107 @@
+"""What several commands share: where scans are kept, which policies judge, how a scan is judged again."""
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from birthright.errors import UsageError
+
+if TYPE_CHECKING:
+    from birthright.facts.snapshot import ScanInfo
+    from birthright.findings.build import Selection
+    from birthright.findings.model import Document
+    from birthright.policies.page import Page
+    from birthright.settings import Settings
+
+store_option = click.option(
+    "--store", type=click.Path(path_type=Path), help="Where scans are kept (default: the user's data folder)."
+)
+config_option = click.option(
+    "--config", type=click.Path(path_type=Path), help="Settings to use instead of ./birthright.toml."
+)
+
+
+def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose policies and their parameters."""
+    for option in (
+        click.option("--set", "settings", multiple=True, metavar="POLICY.PARAMETER=VALUE",
+                     help="Change a policy's parameter, e.g. access-key-created-with-user.window=60s."),
+        click.option("--policies", type=click.Path(path_type=Path), metavar="DIR",
+                     help="Policy pages of your own, judged with the built-in ones."),
+        click.option("--policy", multiple=True, metavar="ID", help="Judge by this policy only (repeatable)."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def store_folder(store: Path | None, settings: "Settings") -> Path:
+    """Choose the store: the option, the settings, BIRTHRIGHT_STORE, or the user's data folder."""
+    named = store or settings.scan.store or os.environ.get("BIRTHRIGHT_STORE")
+    if named:
+        return Path(named).expanduser()
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(data).expanduser() / "birthright"
+
+
+def select(
+    policy: tuple[str, ...], policies: Path | None, texts: tuple[str, ...], settings: "Settings"
+) -> "Selection":
+    """Put together which policies judge, and how; the command line wins over the settings."""
+    from birthright.findings.build import Selection, overrides_of
+    from birthright.times import parse_duration
+
+    from_file = [
+        (i, name, _text(value)) for i, named in settings.set.items() for name, value in named.items()
+    ]
+    folder = policies or settings.scan.policies
+    return Selection(
+        policies=policy or settings.scan.policy,
+        folder=str(Path(folder).expanduser().resolve()) if folder else None,
+        overrides=overrides_of([*from_file, *map(_setting, texts)]),
+        in_use=parse_duration(settings.retirement.in_use),
+    )
+
+
+def pages_of(selection: "Selection") -> "list[Page]":
+    """Load the chosen pages; every parameter must be one of a page's. Raises UsageError, PageError."""
+    from birthright.policies.pack import choose, load_pack
+
+    pages = load_pack(Path(selection.folder) if selection.folder else None)
+    known = {page.id: page for page in pages}
+    for policy, values in selection.overrides.items():
+        choose(pages, [policy])
+        known[policy].values(values)
+    return choose(pages, selection.policies)
+
+
+def judge(folder: Path, info: "ScanInfo", selection: "Selection", *, passes: bool = False) -> "Document":
+    """Judge a saved scan."""
+    from birthright.findings.build import build_document
+    from birthright.policies.evaluator import Evaluator
+
+    pages = pages_of(selection)
+    return build_document(info, Evaluator(folder, info.as_of), pages, selection, passes=passes)
+
+
+def saved_selection(info: "ScanInfo") -> "Selection":
+    """Return how a saved scan was judged."""
+    import msgspec
+
+    from birthright.findings.build import Selection
+
+    return msgspec.convert(info.extra.get("selection", {}), Selection)
+
+
+def _setting(text: str) -> tuple[str, str, str]:
+    name, equals, value = text.partition("=")
+    policy, dot, parameter = name.strip().rpartition(".")
+    if not (equals and dot and policy and parameter):
+        raise UsageError(f"--set {text!r} is not POLICY.PARAMETER=VALUE")
+    return policy, parameter, value.strip()
+
+
+def _text(value: str | int) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

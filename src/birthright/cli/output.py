@@ -1,0 +1,40 @@
+"""Where a document goes: to the terminal, to files, or both."""
+
+import io
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from birthright.errors import StoreError, UsageError
+
+if TYPE_CHECKING:
+    from birthright.findings.model import Document
+
+
+def check_outputs(files: Sequence[Path], form: str | None) -> None:
+    """Refuse, before anything is read, files that could not be written. Raises UsageError, StoreError."""
+    from birthright.reports.formats import format_of
+
+    if form and len(files) > 1:
+        raise UsageError("--format goes with one -o", "the ending of each file says its format")
+    for file in files:
+        if not form:
+            format_of(file)
+        if file.is_dir():
+            raise UsageError(f"{file} is a folder", "-o names a file")
+        if not file.parent.is_dir():
+            raise StoreError(f"{file.parent}: there is no such folder")
+
+
+def deliver(document: "Document", files: Sequence[Path], form: str | None) -> None:
+    """Write the files, each whole or not at all; print unless --format sent the output into a file."""
+    from birthright.atomic import write_atomically
+    from birthright.reports.formats import format_of, renderer
+
+    for file in files:
+        out = io.StringIO()
+        renderer(form or format_of(file))(document, out)
+        write_atomically(file, out.getvalue().encode())
+    if not (files and form):
+        renderer(form or "terminal")(document, sys.stdout)

@@ -1,0 +1,15 @@
+"""`birthright permissions`: the least IAM policy that lets birthright do its work."""
+
+import click
+
+
+@click.command("permissions")
+@click.option("--depth", type=click.Choice(["report", "keys"]), default="keys", show_default=True)
+@click.option("--partition", default="aws", show_default=True, help="aws, aws-cn, aws-us-gov, ...")
+def command(depth: str, partition: str) -> None:
+    """Print the least IAM policy that a scan needs; it only reads."""
+    import json
+
+    from birthright.sources.aws.permissions import read_policy
+
+    click.echo(json.dumps(read_policy(depth, partition), indent=2))

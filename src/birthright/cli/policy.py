@@ -1,0 +1,6 @@
+import click
+
+
+@click.group("policy")
+def command():
+    pass

@@ -1,0 +1,120 @@
+"""What a scan says: findings, and the document around them (`birthright.findings/1`).
+
+The published JSON Schema is `birthright/reports/findings-1.schema.json`; tests hold every output
+against it. Times are UTC.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from birthright.facts.model import Status
+from birthright.policies.evaluator import Verdict
+from birthright.policies.page import Risk
+
+SCHEMA = "birthright.findings/1"
+
+# retire: disable, wait, delete. rotate: make a second key, move over, then retire the first.
+# review: a person has to look, because the key is root's or its use is not known. none: not a key's fault.
+Remedy = Literal["retire", "rotate", "review", "none"]
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """One fact a verdict rests on: `value` as AWS said it in `source`, at `as_of`; None is "not known"."""
+
+    fact: str
+    value: str | int | bool | None
+    source: str
+    as_of: datetime | None = None
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One policy's verdict on one subject.
+
+    `fingerprint` names the same finding in every scan, on every machine, at every depth. `access_key_id`
+    is None where only the credential report was read. `gap_seconds` is key creation minus user creation.
+    """
+
+    fingerprint: str
+    policy: str
+    verdict: Verdict
+    risk: Risk
+    account_id: str
+    user_name: str | None
+    user_arn: str | None
+    access_key_id: str | None
+    status: str | None
+    created_at: datetime | None
+    user_created_at: datetime | None
+    gap_seconds: int | None
+    ever_used: bool | None
+    last_used_at: datetime | None
+    console_password: bool | None
+    remedy: Remedy
+    reason: str
+    evidence: tuple[Evidence, ...]
+
+
+class Scan(msgspec.Struct, frozen=True):
+    """Which scan the findings are of."""
+
+    id: str
+    as_of: datetime
+    tool_version: str
+    depth: str
+
+
+class Summary(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
+    """What was looked at, and how many findings there are of each verdict."""
+
+    accounts: int
+    principals: int
+    access_keys: int
+    fail: int
+    unknown: int
+    passed: int
+    waived: int = 0
+
+
+class CoverageLine(msgspec.Struct, frozen=True):
+    """What was asked of an account and whether it was answered."""
+
+    account_id: str
+    source: str
+    status: Status
+    detail: str
+    rows: int
+    calls: int
+    throttled: int
+    seconds: float
+    report_generated_at: datetime | None
+
+
+class PolicyLine(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
+    """One policy as it was run: its parameters and its counts."""
+
+    id: str
+    title: str
+    risk: Risk
+    effort: str
+    parameters: dict[str, str]
+    fail: int
+    unknown: int
+    passed: int
+
+
+class Document(msgspec.Struct, frozen=True):
+    """All that a scan says; what every report is made from."""
+
+    schema: str
+    scan: Scan
+    summary: Summary
+    coverage: tuple[CoverageLine, ...]
+    policies: tuple[PolicyLine, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was asked for was answered."""
+        return all(line.status in {"ok", "skipped"} for line in self.coverage)

@@ -1,0 +1,115 @@
+"""A DuckDB that sees one scan's facts and nothing else.
+
+A rule or a query may come from a file somebody else wrote, so the engine is closed before any of them
+runs: no file, network or extension, no Python variables, configuration locked, only single SELECTs,
+values bound. An allowed directory could also be written by COPY: the statement's type is checked first.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from birthright.errors import QueryError, StoreError
+from birthright.facts.schema import TABLES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# temp_directory is emptied because DuckDB would allow itself the working directory's .tmp.
+_CLOSE = (
+    "set temp_directory = ''",
+    "set python_enable_replacements = false",
+    "set autoinstall_known_extensions = false",
+    "set autoload_known_extensions = false",
+)
+
+
+class Engine:
+    """One closed connection. `facts` is a scan's folder of Parquet files, or tables in memory."""
+
+    def __init__(self, facts: "Path | Mapping[str, pa.Table]") -> None:
+        self._connection = duckdb.connect()
+        for setting in _CLOSE:
+            self._connection.execute(setting)
+        if isinstance(facts, Path):
+            self._view_files(facts.resolve())
+        else:
+            self._view_tables(facts)
+        self._connection.execute("set lock_configuration = true")
+
+    def select(
+        self, sql: str, values: Mapping[str, Any] | None = None, what: str = "the query"
+    ) -> duckdb.DuckDBPyConnection:
+        """Run one SELECT, binding those of the values that it names. Raises QueryError."""
+        named = self.named_parameters(sql, what)
+        bound = {name: value for name, value in (values or {}).items() if name in named}
+        try:
+            return self._connection.execute(sql, bound)
+        except duckdb.IOException as error:
+            raise StoreError(f"the facts cannot be read: {_first_line(error)}") from error
+        except duckdb.Error as error:
+            raise QueryError(f"{what} does not run: {_first_line(error)}") from error
+
+    def named_parameters(self, sql: str, what: str = "the query") -> frozenset[str]:
+        """Return the names of a statement's `$parameters`. Raises QueryError unless it is one SELECT."""
+        try:
+            statements = self._connection.extract_statements(sql)
+        except duckdb.Error as error:
+            raise QueryError(f"{what} is not SQL: {_first_line(error)}") from error
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise QueryError(f"{what} is not one SELECT", "only a single SELECT is ever run")
+        return frozenset(statements[0].named_parameters)
+
+    def names(self, sql: str) -> frozenset[str]:
+        """Return, in lower case, the names of all functions and columns that a SELECT speaks of."""
+        import json
+
+        text = self._connection.execute("select json_serialize_sql($sql)", {"sql": sql}).fetchall()[
+            0
+        ][0]
+        return frozenset(_names(json.loads(text)))
+
+    def _view_files(self, folder: Path) -> None:
+        self._connection.execute(f"set allowed_directories = [{_quote(f'{folder}/')}]")
+        self._connection.execute("set enable_external_access = false")
+        try:
+            for name in TABLES:
+                files = sorted(str(file) for file in (folder / name).glob("*.parquet"))
+                self._connection.read_parquet(files).create_view(name)
+        except duckdb.Error as error:
+            raise StoreError(
+                f"the facts in {folder} cannot be read: {_first_line(error)}"
+            ) from error
+
+    def _view_tables(self, tables: "Mapping[str, pa.Table]") -> None:
+        self._connection.execute("set enable_external_access = false")
+        for name, schema in TABLES.items():
+            self._connection.register(
+                name, tables[name] if name in tables else schema.empty_table()
+            )
+
+
+def _names(tree: object) -> set[str]:
+    """Walk DuckDB's serialised syntax tree; current_timestamp and its like stand there as columns."""
+    names: set[str] = set()
+    waiting = [tree]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            names.add(str(item.get("function_name", "")).lower())
+            names |= {str(name).lower() for name in item.get("column_names", ())}
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+    return names
+
+
+def _quote(text: str) -> str:
+    """Quote a text for SET, which takes no bound values."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,198 @@
+"""The named users: every case of the truth table, and of its sibling controls, once each.
+
+The verdicts are written down here by hand, from the design's truth table, and never computed: they
+are what birthright is measured by. They are those of the policy `access-key-created-with-user` with
+its default window of 7 s, read with a cached report and the current key listings.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["fail", "pass", "unknown", "absent"]
+Event = Literal["created", "deleted", "disabled"]
+
+FAIL: Verdict = "fail"
+PASS: Verdict = "pass"  # noqa: S105 - a verdict
+UNKNOWN: Verdict = "unknown"
+ABSENT: Verdict = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCase:
+    """One access key.
+
+    verdict: what the policy must say of it; `absent` means it must not appear at all.
+    gap: seconds from the user's creation to the key's; negative is before.
+    age: days since the key's creation, instead of a gap.
+    used: days since the last use; None is never.
+    since: what happened to the key after the report was made.
+    slot: the report's slot, where not the first free one; 0 is not in the report.
+    """
+
+    verdict: Verdict
+    gap: int | None = None
+    age: float | None = None
+    used: float | None = None
+    service: str = "s3"
+    region: str = "us-east-1"
+    status: str = "Active"
+    since: Event | None = None
+    slot: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One user. Ages are in days before the sandbox's start.
+
+    why: the fact this user stands for.
+    console: days since the password's last use; `never` is a password never used, None is none.
+    password_age: days since the password was set, by default since the user's creation.
+    certificates: of each signing certificate, whether it is active.
+    since: what happened to the user after the report was made.
+    """
+
+    name: str
+    why: str
+    age: float
+    keys: tuple[KeyCase, ...] = ()
+    console: float | Literal["never"] | None = None
+    password_age: float | None = None
+    mfa: bool = False
+    path: str = "/"
+    certificates: tuple[bool, ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+    since: Event | None = None
+
+
+def born(verdict: Verdict = FAIL, gap: int = 0, **rest: object) -> KeyCase:
+    """Return a key made `gap` seconds after its user."""
+    return KeyCase(verdict, gap=gap, **rest)  # type: ignore[arg-type]
+
+
+def later(age: float, verdict: Verdict = PASS, **rest: object) -> KeyCase:
+    """Return a key made `age` days ago, long after its user."""
+    return KeyCase(verdict, age=age, **rest)  # type: ignore[arg-type]
+
+
+ROOT = Case(
+    "<root_account>",
+    "root has a key created with the account, no MFA, and is in daily use",
+    1500,
+    (born(gap=2, used=20, service="iam"),),
+    console=3,
+)
+
+CASES = (
+    Case("ci-deploy-born-with-key", "birth key in use: rotate", 400, (born(used=0.1),)),
+    Case(
+        "console-with-born-key-never-used",
+        "the control's own wording: console user, key made by the old wizard and never used",
+        900,
+        (born(gap=1),),
+        console=5,
+        mfa=True,
+    ),
+    Case("rotated", "the birth key was replaced", 500, (later(30, used=1),)),
+    Case("console-no-mfa", "console user without MFA or keys", 200, console=2),
+    Case("unused-100d", "a later key unused for 100 days", 700, (later(300, used=100),)),
+    Case("born-1s", "one second after the user, as SDKs do", 120, (born(gap=1, used=3),)),
+    Case("born-6s", "the last second inside the window", 250, (born(gap=6, used=12),)),
+    Case("born-7s", "the window is half-open: 7 s is outside", 250, (born(PASS, 7, used=12),)),
+    Case("born-8s", "just outside the window", 250, (born(PASS, 8, used=12),)),
+    Case("terraform-3s", "made by Terraform, 3 s apart", 95, (born(gap=3, used=0.5),)),
+    Case("negative-gap", "key older than the user by an hour", 80, (born(UNKNOWN, -3600, used=4),)),
+    Case("negative-gap-1s", "key older than the user by a second", 80, (born(UNKNOWN, -1),)),
+    Case("born-inactive", "birth key already disabled", 300, (born(PASS, status="Inactive"),)),
+    Case(
+        "two-born-keys-same-second",
+        "two birth keys with the same creation second: both fail, each with its own id",
+        310,
+        (born(gap=1, used=2), born(gap=1)),
+    ),
+    Case(
+        "two-born-keys-one-inactive",
+        "same second, told apart by status",
+        310,
+        (born(gap=1, used=2), born(PASS, 1, status="Inactive")),
+    ),
+    Case(
+        "two-born-keys-seconds-apart",
+        "two birth keys, 2 s and 5 s after the user",
+        310,
+        (born(gap=2, used=2), born(gap=5)),
+    ),
+    Case(
+        "slot2-born",
+        "the birth key sits in slot 2, a newer one in slot 1",
+        600,
+        (later(40, used=1, slot=1), born(slot=2, used=90.5)),
+    ),
+    Case("slot2-only-born", "slot 1 is empty, the key is in slot 2", 600, (born(slot=2, used=1),)),
+    Case("born-and-newer", "birth key beside a newer one", 450, (born(used=60), later(50, used=1))),
+    Case(
+        "born-inactive-and-newer",
+        "rotation half done: the birth key is off, the new key in use",
+        450,
+        (born(PASS, status="Inactive", used=8), later(9, used=0.2)),
+    ),
+    Case(
+        "three-keys",
+        "a third key, which the report does not show",
+        800,
+        (born(used=7), later(200, used=6), later(100, slot=0)),
+    ),
+    Case(
+        "third-key-born",
+        "the birth key is the one the report does not show",
+        800,
+        (later(210, used=6), later(110, used=5), born(slot=0, used=3)),
+    ),
+    Case("used-yesterday", "birth key used yesterday", 365, (born(used=1),)),
+    Case("used-minutes-ago", "birth key used since the report", 365, (born(used=0.01),)),
+    Case("born-used-89d", "birth key: in use by one day", 500, (born(used=89),)),
+    Case("born-used-91d", "birth key: out of use by one day", 500, (born(used=91),)),
+    Case("ses-smtp", "a key that is an SMTP login", 420, (born(gap=1, used=2, service="ses"),)),
+    Case("never-used-old-key", "a later key of 300 days, never used", 650, (later(300),)),
+    Case("never-used-fresh-key", "a key of six hours, not used yet", 650, (later(0.25),)),
+    Case("inactive-40d", "a later key, disabled", 640, (later(70, used=40, status="Inactive"),)),
+    Case(
+        "inactive-both",
+        "two disabled keys, one of them a birth key",
+        640,
+        (born(PASS, used=50, status="Inactive"), later(70, status="Inactive")),
+    ),
+    Case("two-active-keys", "two active keys", 640, (later(80, used=1), later(60, used=2))),
+    Case("key-age-89d", "one day before rotation is due", 640, (later(89, used=1),)),
+    Case("key-age-91d", "one day after rotation was due", 640, (later(91, used=1),)),
+    Case("unused-44d", "unused for 44 days", 640, (later(80, used=44),)),
+    Case("unused-46d", "unused for 46 days", 640, (later(80, used=46),)),
+    Case("comma,plus+at@example.com", "a name with a comma", 222, (born(gap=1, used=9),)),
+    Case("path-user", "a user under a path", 222, (born(used=9),), path="/apps/ci/"),
+    Case("console-unused-60d", "password unused for 60 days", 222, console=60, mfa=True),
+    Case("console-never-used", "password never used", 222, console="never", mfa=True),
+    Case("console-password-set-later", "password newer than the user", 222, console=1,
+         password_age=20, mfa=True),
+    Case("console-born-inactive", "console user, birth key off", 222,
+         (born(PASS, status="Inactive"),), console=1, mfa=True),
+    Case("certificate-active", "an active signing certificate", 900, certificates=(True,)),
+    Case("certificates-mixed", "one active, one not", 900, certificates=(False, True)),
+    Case("nobody", "a user with nothing at all", 60),
+    Case("deleted-since-report", "user and birth key deleted since the report", 150,
+         (born(ABSENT, used=3),), since="deleted"),
+    Case("newer-than-report", "user and birth key made after the report", 0.04,
+         (born(gap=1),), since="created"),
+    Case("newer-without-key", "user made after the report, no key", 0.04, since="created"),
+    Case("newer-with-later-key", "both after the report, a quarter of an hour apart", 0.04,
+         (later(0.03, since="created"),), since="created"),
+    Case("key-deleted-since-report", "birth key deleted since the report", 150,
+         (born(ABSENT, used=30, since="deleted"),)),
+    Case("key-disabled-since-report", "birth key disabled since the report", 150,
+         (born(PASS, used=30, since="disabled"),)),
+    Case("key-created-since-report", "an old user's first key, made after the report", 150,
+         (later(0.02, since="created"),)),
+    Case("key-replaced-since-report", "birth key deleted, a new one made, after the report", 150,
+         (born(ABSENT, used=30, since="deleted"), later(0.02, since="created"))),
+    Case("tagged", "tags that describe the user", 330, (later(20, used=1),),
+         tags=(("owner", "payments@example.com"), ("team", "payments"))),
+    Case("n" * 64, "the longest name IAM accepts", 330, (born(gap=2, used=1),)),
+)  # fmt: skip

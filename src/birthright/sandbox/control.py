@@ -1,0 +1,115 @@
+"""Steering a sandbox from another process: small JSON calls under `/_sandbox/` on the same port.
+
+Only a body of type application/json is obeyed, so that no web page can steer it by a plain form.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from birthright.errors import UsageError
+from birthright.sandbox.faults import Fault
+from birthright.sandbox.wire import Request, Response
+from birthright.times import format_instant, parse_duration, parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from birthright.sandbox.sandbox import Sandbox
+
+PREFIX = "/_sandbox/"
+
+
+class Move(msgspec.Struct, forbid_unknown_fields=True):
+    """Where the clock goes: to an instant (`set`, ISO 8601) or on by a duration (`advance`, `4h`)."""
+
+    set: str | None = None
+    advance: str | None = None
+
+
+class Troubles(msgspec.Struct, forbid_unknown_fields=True):
+    """Faults to add, after ending those in force where `clear` is true."""
+
+    faults: list[Fault] = []
+    clear: bool = False
+
+
+class Pace(msgspec.Struct, forbid_unknown_fields=True):
+    """How fast it answers: milliseconds, and calls a second per account (null: no limit)."""
+
+    latency_ms: float = 0.0
+    jitter_ms: float = 0.0
+    throttle: float | None = None
+    burst: float | None = None
+
+
+class Control:
+    """Answers the steering calls itself and passes everything else to the cloud."""
+
+    def __init__(self, box: "Sandbox") -> None:
+        self._box = box
+        self._steps: dict[str, Callable[[bytes], None]] = {
+            "clock": self._move,
+            "faults": self._trouble,
+            "pace": self._pace,
+            "reset-counts": lambda _: box.cloud.reset_counts(),
+        }
+
+    def answer(self, request: Request) -> Response:
+        """Answer one HTTP request."""
+        if not request.path.startswith(PREFIX):
+            return self._box.cloud.answer(request)
+        name = request.path.removeprefix(PREFIX)
+        try:
+            return self._steer(request, name)
+        except (UsageError, ValueError) as error:
+            return _json(400, {"error": str(error)})
+
+    def state(self) -> dict[str, Any]:
+        """Return what can be seen from outside: counts, clock, troubles."""
+        box = self._box
+        return {
+            "clock": format_instant(box.clock.now()),
+            "calls": dict(box.calls),
+            "total": box.calls.total(),
+            "errors": dict(box.errors),
+            "refused": box.refused,
+            "faults": list(box.faults),
+            "latency_ms": box.latency_ms,
+            "throttle": box.cloud.throttle.rate,
+            "users": len(box.account().users),
+        }
+
+    def _steer(self, request: Request, name: str) -> Response:
+        if request.method == "GET" and name == "state":
+            return _json(200, self.state())
+        if request.method == "GET" and name == "expected":
+            return _json(200, {"expected": self._box.expected})
+        if request.method != "POST" or name not in self._steps:
+            return _json(404, {"error": f"no {request.method} {request.path}"})
+        if not request.headers.get("content-type", "").startswith("application/json"):
+            return _json(415, {"error": "send application/json"})
+        self._steps[name](request.body or b"{}")
+        return _json(200, self.state())
+
+    def _move(self, body: bytes) -> None:
+        move = msgspec.json.decode(body, type=Move)
+        if move.set is not None:
+            self._box.clock.set(parse_instant(move.set))
+        if move.advance is not None:
+            self._box.clock.advance(parse_duration(move.advance))
+
+    def _trouble(self, body: bytes) -> None:
+        troubles = msgspec.json.decode(body, type=Troubles)
+        if troubles.clear:
+            self._box.faults.clear()
+        self._box.faults.put(troubles.faults)
+
+    def _pace(self, body: bytes) -> None:
+        pace = msgspec.json.decode(body, type=Pace)
+        self._box.latency_ms, self._box.jitter_ms = pace.latency_ms, pace.jitter_ms
+        self._box.throttle(pace.throttle, pace.burst)
+
+
+def _json(status: int, value: object) -> Response:
+    return Response(status, msgspec.json.encode(value), "", "application/json")

@@ -1,0 +1,209 @@
+"""Who lives in a sandbox account: the named cases, then a realistic crowd. Deterministic by seed."""
+
+import random
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from birthright.sandbox.account import Account, Certificate, Key, Login, Role, User, digest
+from birthright.sandbox.cases import CASES, ROOT, Case, KeyCase, Verdict
+from birthright.sandbox.report import Style, make_report
+
+__all__ = ["ACCOUNT_ID", "Case", "Population"]
+
+ACCOUNT_ID = "111122223333"
+SCANNER = "birthright-scanner"
+SCANNER_KEY = "AKIASANDBOX000000001"
+SCANNER_SECRET = "sandbox/secret/known/to/everyone/0000001"  # noqa: S105 - public on purpose
+REPORT_AGE = timedelta(hours=2)
+_DAY = timedelta(days=1)
+_OLD = 8  # days; newer events keep their exact distance from the start
+_MORNING = 20_000  # seconds by which older events are spread, well below a day
+
+# Shares of the crowd, after what public reports on IAM users show; tuned for looks, not for truth.
+_WITH_KEY = 0.70
+_BORN = 0.08 / _WITH_KEY
+_CONSOLE = 0.25
+_MFA = 0.6
+_TWO_KEYS = 0.12
+_INACTIVE = 0.1
+_USED = 0.75
+_SERVICES = ("s3", "ec2", "sts", "dynamodb", "sqs", "ecr", "ses", "cloudwatch")
+_REGIONS = ("us-east-1", "eu-west-1", "us-west-2", "ap-southeast-1")
+_RECENT = 86_400  # seconds: the crowd did nothing younger than the report
+_MEAN_USE = 2_000_000  # seconds since the last use, on average
+_WORDS = ("deploy", "backup", "billing", "etl", "mailer", "metrics", "uploader", "vendor")
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the policy `access-key-created-with-user` must say of one key."""
+
+    user_name: str
+    access_key_id: str
+    verdict: Verdict
+    why: str
+
+
+@dataclass(slots=True)
+class Built:
+    """A populated account, the scanner's key, and what is expected of the named users."""
+
+    account: Account
+    scanner: Key
+    cases: tuple[Case, ...] = ()
+    expected: list[Expected] = field(default_factory=list)
+
+
+class Population:
+    """Builds accounts.
+
+    users: how many besides the scanner; the named cases first, in their order, then the crowd.
+    named: False leaves the named cases and root's key out (for benchmarks).
+    """
+
+    def __init__(self, *, users: int, seed: int = 1, partition: str = "aws", named: bool = True) -> None:
+        self._users = users
+        self._seed = seed
+        self._partition = partition
+        self._named = named
+
+    def account(
+        self,
+        account_id: str,
+        start: datetime,
+        index: dict[str, Account],
+        *,
+        cached: bool = True,
+        style: Style | None = None,
+    ) -> Built:
+        """Build an account as of `start` (UTC); `cached` gives it a report two hours old.
+
+        First the account as the report saw it, then the report, then what happened since.
+        """
+        born_at = start - timedelta(days=ROOT.age)
+        account = Account(account_id, born_at, index, partition=self._partition, seed=self._seed)
+        account.roles = {name: Role(name) for name in ("birthright", "OrganizationAccountAccessRole")}
+        scanner = _scanner(account, start)
+        cases = CASES[: self._users] if self._named else ()
+        scene = _Scene(account, start, Built(account, scanner, cases))
+        if self._named:
+            scene.before_report(account.root, ROOT)
+        scene.play([case for case in cases if case.since != "created"])
+        chance = random.Random(f"crowd/{self._seed}/{account_id}")  # noqa: S311 - reproducible
+        for number in range(len(cases), self._users):
+            _bystander(account, start, number, chance)
+        if cached:
+            account.report = make_report(account, start - REPORT_AGE, 0, style)
+        scene.afterwards(cases)
+        return scene.built
+
+
+class _Scene:
+    """Plays the named cases into an account, before and after its report."""
+
+    def __init__(self, account: Account, start: datetime, built: Built) -> None:
+        self._account = account
+        self._start = start
+        self.built = built
+        self._made: list[tuple[User, Key, KeyCase]] = []
+        self._late: list[tuple[User, Key, KeyCase]] = []
+
+    def play(self, cases: list[Case]) -> None:
+        for case in cases:
+            user = self._account.add_user(case.name, self._back(case.name, case.age), case.path)
+            self.before_report(user, case)
+
+    def before_report(self, user: User, case: Case) -> None:
+        """Give the user everything that was there when the report was made."""
+        user.created_at = self._back(case.name, case.age)
+        if case.console is not None:
+            set_at = self._back(case.name, case.password_age or case.age)
+            used = None if case.console == "never" else self._back(case.name, case.console)
+            user.login = Login(set_at, used)
+        user.mfa = case.mfa
+        user.certificates = [Certificate(user.created_at, active) for active in case.certificates]
+        user.tags = dict(case.tags)
+        self._keys(user, case, [key for key in case.keys if key.since != "created"])
+
+    def afterwards(self, cases: tuple[Case, ...]) -> None:
+        """Let happen what happened between the report and the start."""
+        for user, key, script in self._made:
+            if script.since == "deleted":
+                self._account.remove_key(user, key)
+            elif script.since == "disabled":
+                key.status = "Inactive"
+        for user, key, script in self._late:
+            self._use(user, key, script)
+        self.play([case for case in cases if case.since == "created"])
+        for case in cases:
+            user = self._account.users[case.name]
+            self._keys(user, case, [key for key in case.keys if key.since == "created"])
+            if case.since == "deleted":
+                self._account.remove_user(user)
+
+    def _keys(self, user: User, case: Case, scripts: list[KeyCase]) -> None:
+        for script in scripts:
+            key = self._account.add_key(user, self._created(user, script))
+            key.status = script.status
+            if script.slot is not None:
+                key.slot = script.slot
+            if script.used is not None and script.used >= REPORT_AGE / _DAY:
+                self._use(user, key, script)
+            elif script.used is not None:
+                self._late.append((user, key, script))
+            self._made.append((user, key, script))
+            found = Expected(user.name, key.access_key_id, script.verdict, case.why)
+            self.built.expected.append(found)
+
+    def _created(self, user: User, script: KeyCase) -> datetime:
+        if script.gap is not None:
+            return user.created_at + timedelta(seconds=script.gap)
+        return self._back(user.name, script.age or 0)
+
+    def _use(self, user: User, key: Key, script: KeyCase) -> None:
+        _use(key, self._back(user.name, script.used or 0), script.region, script.service)
+
+    def _back(self, name: str, days: float) -> datetime:
+        """Return so many days ago; what is old happened at each user's own time of day."""
+        extra = int.from_bytes(digest(name)[:4], "big") % _MORNING if days > _OLD else 0
+        return (self._start - timedelta(days=days, seconds=extra)).replace(microsecond=0)
+
+
+def _use(key: Key, moment: datetime, region: str, service: str) -> None:
+    key.last_used_at, key.last_used_region, key.last_used_service = moment, region, service
+
+
+def _scanner(account: Account, start: datetime) -> Key:
+    """Add the user who scans: an old key, made long after its user, with a known secret."""
+    user = account.add_user(SCANNER, start - timedelta(days=800))
+    key = account.add_key(user, start - timedelta(days=10), SCANNER_KEY)
+    key.secret = SCANNER_SECRET
+    _use(key, start - timedelta(days=1), "us-east-1", "iam")
+    return key
+
+
+def _bystander(account: Account, start: datetime, number: int, chance: random.Random) -> None:
+    """Add one of the crowd: nothing of theirs happened since the report."""
+    age = chance.randrange(5 * 86_400, 1_400 * 86_400)  # seconds
+    user = account.add_user(f"{chance.choice(_WORDS)}-{number:06d}", start - timedelta(seconds=age))
+    if chance.random() < _CONSOLE:
+        used = start - timedelta(seconds=chance.randrange(_RECENT, age))
+        user.login = Login(user.created_at, used if chance.random() < _USED else None)
+        user.mfa = chance.random() < _MFA
+    if chance.random() < _WITH_KEY:
+        born = chance.random() < _BORN
+        gap = chance.randrange(4) if born else chance.randrange(60, age - _RECENT)
+        _crowd_key(account, user, age - gap, start, chance)
+        if chance.random() < _TWO_KEYS:
+            _crowd_key(account, user, age - chance.randrange(60, age - _RECENT), start, chance)
+
+
+def _crowd_key(account: Account, user: User, age: int, start: datetime, chance: random.Random) -> None:
+    """Add a key made `age` seconds before the start."""
+    key = account.add_key(user, start - timedelta(seconds=age))
+    if chance.random() < _INACTIVE:
+        key.status = "Inactive"
+    if chance.random() < _USED:
+        ago = min(int(_RECENT / 2 + chance.expovariate(1 / _MEAN_USE)), age - 1)
+        moment = start - timedelta(seconds=ago)
+        _use(key, moment, chance.choice(_REGIONS), chance.choice(_SERVICES))

@@ -1,0 +1,231 @@
+"""The sandbox as one object: its accounts, its troubles, and the server on loopback."""
+
+import asyncio
+import ipaddress
+import random
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from birthright.errors import BirthrightError, UsageError
+from birthright.sandbox.account import Account
+from birthright.sandbox.clock import Clock
+from birthright.sandbox.cloud import Cloud
+from birthright.sandbox.control import Control
+from birthright.sandbox.faults import Faults
+from birthright.sandbox.population import ACCOUNT_ID, Population
+from birthright.sandbox.report import Style
+from birthright.sandbox.server import Connection
+
+REGIONS = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Credentials to call the sandbox with; they are public and open nothing else."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str = field(default="", repr=False)
+
+
+class Sandbox:
+    """A small AWS.
+
+    users: how many users besides the scanner's own; the named cases come first.
+    seed, account_id, partition, cases: what the account holds (see `population`).
+    latency_ms, jitter_ms: how long each answer is held back; jitter is added, evenly spread.
+    throttle, burst: calls a second per account and service; None is no limit.
+    clock: where the sandbox's time starts (UTC); None is now. `frozen` makes it stand still.
+    report: `cached` starts with a report two hours old, `none` without.
+    report_seconds: how long a report takes to be made; consistency_seconds: how long a new key
+    is not yet accepted. report_style: how the CSV is written.
+    allow: what the scanner may do, as patterns (`iam:List*`); None is everything.
+    listen, port, allow_remote: where to listen; port 0 is any free one.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one dial of the sandbox, documented above
+        self,
+        *,
+        users: int = 50,
+        seed: int = 1,
+        account_id: str = ACCOUNT_ID,
+        partition: str = "aws",
+        cases: bool = True,
+        latency_ms: float = 0.0,
+        jitter_ms: float = 0.0,
+        throttle: float | None = None,
+        burst: float | None = None,
+        clock: datetime | None = None,
+        frozen: bool = False,
+        report: str = "cached",
+        report_seconds: float = 0.0,
+        report_style: Style | None = None,
+        consistency_seconds: float = 0.0,
+        allow: tuple[str, ...] | None = None,
+        listen: str = "127.0.0.1",
+        port: int = 0,
+        allow_remote: bool = False,
+    ) -> None:
+        _only_loopback(listen, allow_remote=allow_remote)
+        self.clock = Clock(clock, frozen=frozen)
+        self.latency_ms, self.jitter_ms = latency_ms, jitter_ms
+        self.account_id, self.partition = account_id, partition
+        self._listen, self._port = listen, port
+        self._jitter = random.Random(f"jitter/{seed}")  # noqa: S311 - not for cryptography
+        self._connections: set[Connection] = set()
+        self.cloud = Cloud(self.clock, seed=seed)
+        self.cloud.style = report_style or Style()
+        self.cloud.report_seconds = report_seconds
+        self.cloud.consistency_seconds = consistency_seconds
+        self.cloud.throttle.limit(throttle, burst)
+        people = Population(users=users, seed=seed, partition=partition, named=cases)
+        built = people.account(
+            account_id,
+            self.clock.second(),
+            self.cloud.index,
+            cached=report == "cached",
+            style=self.cloud.style,
+        )
+        self.cloud.accounts[account_id] = built.account
+        self.expected = tuple(built.expected)
+        self.credentials = Credentials(built.scanner.access_key_id, built.scanner.secret)
+        built.scanner.allow = allow
+        self.control = Control(self)
+
+    @property
+    def url(self) -> str:
+        """Where the sandbox listens; known once it runs."""
+        host = f"[{self._listen}]" if ":" in self._listen else self._listen
+        return f"http://{host}:{self._port}"
+
+    @property
+    def calls(self) -> Counter[str]:
+        """Authenticated calls by action, refused and failed ones included."""
+        return self.cloud.calls
+
+    @property
+    def errors(self) -> Counter[str]:
+        """Error answers by AWS's code."""
+        return self.cloud.errors
+
+    @property
+    def refused(self) -> int:
+        """How many calls the throttle refused."""
+        return self.cloud.throttle.refused.total()
+
+    @property
+    def accepted(self) -> int:
+        """How many authenticated calls the throttle let pass."""
+        return self.calls.total() - self.refused
+
+    @property
+    def faults(self) -> Faults:
+        """The troubles in force; add to them with `faults.add(kind, ...)`."""
+        return self.cloud.faults
+
+    @property
+    def region(self) -> str:
+        """The Region IAM is signed for in this partition."""
+        return REGIONS.get(self.partition, "us-east-1")
+
+    def account(self, account_id: str | None = None) -> Account:
+        """Return an account's state, the first one's by default."""
+        found = self.cloud.account(account_id or self.account_id)
+        if found is None:
+            raise UsageError(f"the sandbox has no account {account_id}")
+        return found
+
+    def throttle(self, rate: float | None, burst: float | None = None) -> None:
+        """Let `rate` calls a second pass per account and service; None is no limit."""
+        self.cloud.throttle.limit(rate, burst)
+
+    def new_credentials(self, name: str, *allow: str) -> Credentials:
+        """Add a user whose key may do only what the patterns allow (nothing if there are none)."""
+        account, now = self.account(), self.clock.second()
+        key = account.add_key(account.add_user(name, now), now)
+        key.allow = allow
+        return Credentials(key.access_key_id, key.secret)
+
+    def environment(self) -> dict[str, str]:
+        """Return what a process needs in its environment to talk to this sandbox."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": self.credentials.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.credentials.secret_access_key,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+        }
+
+    async def start(self) -> asyncio.Server:
+        """Listen on the running loop; afterwards `url` is known."""
+        loop = asyncio.get_running_loop()
+        try:
+            server = await loop.create_server(self._connection, self._listen, self._port)
+        except OSError as error:
+            raise UsageError(f"cannot listen on {self._listen}:{self._port}: {error}") from None
+        self._port = server.sockets[0].getsockname()[1]
+        return server
+
+    @contextmanager
+    def running(self) -> Iterator["Sandbox"]:
+        """Serve from a thread of its own for as long as the block lasts."""
+        loop, stop = asyncio.new_event_loop(), asyncio.Event()
+        ready: list[BirthrightError | None] = []
+        started = threading.Event()
+        serve = self._serve(stop, ready, started)
+        thread = threading.Thread(target=_run, args=(loop, serve), name="sandbox", daemon=True)
+        thread.start()
+        started.wait()
+        try:
+            if ready and ready[0] is not None:
+                raise ready[0]
+            yield self
+        finally:
+            if thread.is_alive():
+                loop.call_soon_threadsafe(stop.set)
+            thread.join()
+
+    async def _serve(
+        self, stop: asyncio.Event, ready: list[BirthrightError | None], started: threading.Event
+    ) -> None:
+        try:
+            server = await self.start()
+        except BirthrightError as error:
+            ready.append(error)
+            started.set()
+            return
+        started.set()
+        await stop.wait()
+        server.close()
+        for connection in list(self._connections):
+            connection.close()
+
+    def _connection(self) -> Connection:
+        return Connection(self.control.answer, self._delay, self._connections)
+
+    def _delay(self) -> float:
+        if not self.latency_ms and not self.jitter_ms:
+            return 0.0
+        return (self.latency_ms + self._jitter.random() * self.jitter_ms) / 1000
+
+
+def _run(loop: asyncio.AbstractEventLoop, serve: "asyncio.Future[None]") -> None:
+    try:
+        loop.run_until_complete(serve)
+        loop.run_until_complete(asyncio.sleep(0))
+    finally:
+        loop.close()
+
+
+def _only_loopback(listen: str, *, allow_remote: bool) -> None:
+    """Its credentials are public: whoever reaches it may do anything to it."""
+    try:
+        loopback = ipaddress.ip_address(listen).is_loopback
+    except ValueError:
+        raise UsageError(f"{listen!r} is not an IP address") from None
+    if not loopback and not allow_remote:
+        raise UsageError(f"{listen} is not loopback", "listen on 127.0.0.1 or ::1")
