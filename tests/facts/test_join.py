@@ -347,7 +347,7 @@ def test_root_and_its_keys_come_from_the_report() -> None:
 
 
 @pytest.mark.parametrize(("report", "in_report"), [(None, None), (CredentialReport((row(),)), False)])
-def test_root_without_a_row(report: CredentialReport | None, in_report: bool | None) -> None:
+def test_root_without_a_row(report: CredentialReport | None, *, in_report: bool | None) -> None:
     """Without its row root is a principal of whom all is unknown, and so are its keys."""
     principals, keys, _ = join_account(AccountAnswers(ID, report=report))
     arn = f"arn:aws:iam::{ID}:root"

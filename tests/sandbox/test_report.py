@@ -82,7 +82,7 @@ def test_the_form_of_the_csv(box: Sandbox, client: Make) -> None:
 def test_other_forms(client: Make) -> None:
     """On request: Z, the documented 23rd column, root's password columns with values."""
     style = Style(zulu=True, extra_column=True, root_booleans=True)
-    with Sandbox(users=60, report_style=style).running() as box:
+    with Sandbox(users=100, report_style=style).running() as box:
         found = rows(client(box))
         assert found["<root_account>"]["password_enabled"] == "true"
         assert found["born-1s"]["user_creation_time"].endswith("Z")
@@ -94,7 +94,7 @@ def report() -> dict[str, dict[str, str]]:
     """Return the report that is there at the start."""
     import base64
 
-    found = Sandbox(users=60).account().report
+    found = Sandbox(users=100).account().report
     assert found is not None
     lines = base64.b64decode(found.content).decode().split("\n")
     return {row["user"]: row for row in csv.DictReader(lines)}

@@ -141,7 +141,7 @@ def write_instant(draw: st.DrawFn, moment: datetime | None, nothing: str = "N/A"
     return text.replace("+00:00", "Z") if draw(st.booleans()) else text
 
 
-def write_flag(draw: st.DrawFn, flag: bool | None) -> str:
+def write_flag(draw: st.DrawFn, *, flag: bool | None) -> str:
     if flag is None:
         return draw(st.sampled_from(["not_supported", "N/A", ""]))
     word = str(flag).lower()
@@ -152,7 +152,7 @@ def write_slot(draw: st.DrawFn, number: int, slot: ReportSlot) -> dict[str, str]
     use, key = slot.last_use, f"access_key_{number}_"
     never = "N/A" if use.ever_used is False else "not_supported"
     return {
-        f"{key}active": write_flag(draw, slot.active),
+        f"{key}active": write_flag(draw, flag=slot.active),
         f"{key}last_rotated": write_instant(draw, slot.last_rotated),
         f"{key}last_used_date": write_instant(draw, use.at, never),
         f"{key}last_used_region": use.region or "N/A",
@@ -167,12 +167,12 @@ def write_user(draw: st.DrawFn, user: ReportUser) -> dict[str, str]:
         "user": user.user_name,
         "arn": user.user_arn or "",
         "user_creation_time": write_instant(draw, user.created_at),
-        "password_enabled": write_flag(draw, user.console_password),
+        "password_enabled": write_flag(draw, flag=user.console_password),
         "password_last_used": write_instant(draw, user.password_last_used_at, never),
         "password_last_changed": write_instant(draw, user.password_last_changed_at),
-        "mfa_active": write_flag(draw, user.mfa_active),
-        "cert_1_active": write_flag(draw, None if certificates is None else certificates > 0),
-        "cert_2_active": write_flag(draw, None if certificates is None else certificates > 1),
+        "mfa_active": write_flag(draw, flag=user.mfa_active),
+        "cert_1_active": write_flag(draw, flag=None if certificates is None else certificates > 0),
+        "cert_2_active": write_flag(draw, flag=None if certificates is None else certificates > 1),
         MORE: "1" if user.more_credentials else draw(st.sampled_from(["N/A", "0", ""])),
         "password_next_rotation": "whatever",
         "a_new_column": "x",
@@ -224,7 +224,7 @@ def test_what_is_written_is_read(case: tuple[tuple[ReportUser, ...], bytes]) -> 
         ("true", "soon", None),
     ],
 )
-def test_password_use(enabled: str, cell: str, ever: bool | None) -> None:
+def test_password_use(enabled: str, cell: str, *, ever: bool | None) -> None:
     """A password is unused only where the report says so of a password that exists."""
     user = only(report(alice(password_enabled=enabled, password_last_used=cell)))
     assert user.password_ever_used is ever
@@ -234,7 +234,7 @@ def test_password_use(enabled: str, cell: str, ever: bool | None) -> None:
     ("cell", "ever"),
     [("N/A", False), ("no_information", None), ("not_supported", None), ("", None), ("x", None)],
 )
-def test_key_use(cell: str, ever: bool | None) -> None:
+def test_key_use(cell: str, *, ever: bool | None) -> None:
     """Only `N/A`, the word AWS documents for it, says that a key was never used."""
     user = only(report(alice(access_key_1_last_used_date=cell)))
     assert user.slots[0].last_use.ever_used is ever
@@ -303,7 +303,7 @@ def test_problems_are_capped() -> None:
 @pytest.mark.parametrize(
     ("cell", "more"), [("2", True), ("yes", True), ("", False), ("0", False), ("N/A", False)]
 )
-def test_the_23rd_column(cell: str, more: bool) -> None:
+def test_the_23rd_column(cell: str, *, more: bool) -> None:
     """The documented 23rd column tells of more credentials, and its absence is no problem."""
     assert only(report(f"{ALICE},{cell}", header=f"{LIVE_HEADER},{MORE}")).more_credentials is more
 

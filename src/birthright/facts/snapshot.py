@@ -76,9 +76,7 @@ def save_scan(
             _write_account(directory, facts, seen)
         for name, data in extra_files.items():
             _write_extra(directory, name, data)
-        write_file(
-            directory / _INFO, msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n"
-        )
+        write_file(directory / _INFO, msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n")
     return target
 
 

@@ -1,6 +1,6 @@
 """A small AWS on loopback to try things on: IAM and STS with real signatures, clocks and faults.
 
-with Sandbox(users=50).running() as box:
+with Sandbox(users=100).running() as box:
     subprocess.run([...], env=os.environ | box.environment())
 """
 

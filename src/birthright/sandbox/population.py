@@ -8,8 +8,6 @@ from birthright.sandbox.account import Account, Certificate, Key, Login, Role, U
 from birthright.sandbox.cases import CASES, ROOT, Case, KeyCase, Verdict
 from birthright.sandbox.report import Style, make_report
 
-__all__ = ["ACCOUNT_ID", "Case", "Population"]
-
 ACCOUNT_ID = "111122223333"
 SCANNER = "birthright-scanner"
 SCANNER_KEY = "AKIASANDBOX000000001"
@@ -46,11 +44,9 @@ class Expected:
 
 @dataclass(slots=True)
 class Built:
-    """A populated account, the scanner's key, and what is expected of the named users."""
+    """A populated account, and what is expected of root's and the named users' keys."""
 
     account: Account
-    scanner: Key
-    cases: tuple[Case, ...] = ()
     expected: list[Expected] = field(default_factory=list)
 
 
@@ -74,18 +70,22 @@ class Population:
         index: dict[str, Account],
         *,
         cached: bool = True,
+        scanner: bool = True,
         style: Style | None = None,
     ) -> Built:
         """Build an account as of `start` (UTC); `cached` gives it a report two hours old.
+
+        `scanner` adds the user who scans (one account's only: the key's id is always the same).
 
         First the account as the report saw it, then the report, then what happened since.
         """
         born_at = start - timedelta(days=ROOT.age)
         account = Account(account_id, born_at, index, partition=self._partition, seed=self._seed)
         account.roles = {name: Role(name) for name in ("birthright", "OrganizationAccountAccessRole")}
-        scanner = _scanner(account, start)
+        if scanner:
+            _add_scanner(account, start)
         cases = CASES[: self._users] if self._named else ()
-        scene = _Scene(account, start, Built(account, scanner, cases))
+        scene = _Scene(account, start, Built(account))
         if self._named:
             scene.before_report(account.root, ROOT)
         scene.play([case for case in cases if case.since != "created"])
@@ -173,13 +173,12 @@ def _use(key: Key, moment: datetime, region: str, service: str) -> None:
     key.last_used_at, key.last_used_region, key.last_used_service = moment, region, service
 
 
-def _scanner(account: Account, start: datetime) -> Key:
+def _add_scanner(account: Account, start: datetime) -> None:
     """Add the user who scans: an old key, made long after its user, with a known secret."""
     user = account.add_user(SCANNER, start - timedelta(days=800))
     key = account.add_key(user, start - timedelta(days=10), SCANNER_KEY)
     key.secret = SCANNER_SECRET
     _use(key, start - timedelta(days=1), "us-east-1", "iam")
-    return key
 
 
 def _bystander(account: Account, start: datetime, number: int, chance: random.Random) -> None:

@@ -5,7 +5,8 @@ import ipaddress
 import random
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,7 +17,13 @@ from birthright.sandbox.clock import Clock
 from birthright.sandbox.cloud import Cloud
 from birthright.sandbox.control import Control
 from birthright.sandbox.faults import Faults
-from birthright.sandbox.population import ACCOUNT_ID, Population
+from birthright.sandbox.population import (
+    ACCOUNT_ID,
+    SCANNER,
+    SCANNER_KEY,
+    SCANNER_SECRET,
+    Population,
+)
 from birthright.sandbox.report import Style
 from birthright.sandbox.server import Connection
 
@@ -50,7 +57,7 @@ class Sandbox:
     def __init__(  # noqa: PLR0913 - each is one dial of the sandbox, documented above
         self,
         *,
-        users: int = 50,
+        users: int = 100,
         seed: int = 1,
         account_id: str = ACCOUNT_ID,
         partition: str = "aws",
@@ -92,8 +99,8 @@ class Sandbox:
         )
         self.cloud.accounts[account_id] = built.account
         self.expected = tuple(built.expected)
-        self.credentials = Credentials(built.scanner.access_key_id, built.scanner.secret)
-        built.scanner.allow = allow
+        self.credentials = Credentials(SCANNER_KEY, SCANNER_SECRET)
+        built.account.users[SCANNER].keys[SCANNER_KEY].allow = allow
         self.control = Control(self)
 
     @property
@@ -164,7 +171,7 @@ class Sandbox:
         """Listen on the running loop; afterwards `url` is known."""
         loop = asyncio.get_running_loop()
         try:
-            server = await loop.create_server(self._connection, self._listen, self._port)
+            server = await loop.create_server(self._connection, self._listen, self._port, backlog=1024)
         except OSError as error:
             raise UsageError(f"cannot listen on {self._listen}:{self._port}: {error}") from None
         self._port = server.sockets[0].getsockname()[1]
@@ -174,31 +181,26 @@ class Sandbox:
     def running(self) -> Iterator["Sandbox"]:
         """Serve from a thread of its own for as long as the block lasts."""
         loop, stop = asyncio.new_event_loop(), asyncio.Event()
-        ready: list[BirthrightError | None] = []
-        started = threading.Event()
-        serve = self._serve(stop, ready, started)
+        started: Future[None] = Future()
+        serve = self._serve(stop, started)
         thread = threading.Thread(target=_run, args=(loop, serve), name="sandbox", daemon=True)
         thread.start()
-        started.wait()
         try:
-            if ready and ready[0] is not None:
-                raise ready[0]
+            started.result()
             yield self
         finally:
-            if thread.is_alive():
+            if thread.is_alive() and not loop.is_closed():
                 loop.call_soon_threadsafe(stop.set)
             thread.join()
 
-    async def _serve(
-        self, stop: asyncio.Event, ready: list[BirthrightError | None], started: threading.Event
-    ) -> None:
+    async def _serve(self, stop: asyncio.Event, started: "Future[None]") -> None:
+        """Serve until told to stop; what goes wrong at the start is told to who waits for it."""
         try:
             server = await self.start()
         except BirthrightError as error:
-            ready.append(error)
-            started.set()
+            started.set_exception(error)
             return
-        started.set()
+        started.set_result(None)
         await stop.wait()
         server.close()
         for connection in list(self._connections):
@@ -213,7 +215,7 @@ class Sandbox:
         return (self.latency_ms + self._jitter.random() * self.jitter_ms) / 1000
 
 
-def _run(loop: asyncio.AbstractEventLoop, serve: "asyncio.Future[None]") -> None:
+def _run(loop: asyncio.AbstractEventLoop, serve: Coroutine[None, None, None]) -> None:
     try:
         loop.run_until_complete(serve)
         loop.run_until_complete(asyncio.sleep(0))

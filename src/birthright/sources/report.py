@@ -37,9 +37,7 @@ OPTIONAL = (
     "cert_1_active",
     "cert_2_active",
 )
-MORE = (
-    "additional_credentials_info"  # documented, not sent by AWS in 2026: its absence is no problem
-)
+MORE = "additional_credentials_info"  # documented, not sent by AWS in 2026: its absence is no problem
 
 _HINT = "expected the CSV of `aws iam get-credential-report`, with its header line"
 _NOTHING = frozenset(("", "N/A", "n/a", "no_information", "not_supported"))
@@ -231,9 +229,7 @@ class _RowReader:
                 self._problems.add(line)
         return flag
 
-    def _password_use(
-        self, row: list[str], *, console: bool | None
-    ) -> tuple[bool | None, datetime | None]:
+    def _password_use(self, row: list[str], *, console: bool | None) -> tuple[bool | None, datetime | None]:
         """Read whether and when the password was used.
 
         `no_information` is "never" unless the user has no password; `N/A` is "there is none", so it

@@ -1,0 +1,36 @@
+# Everything a newcomer needs: `make demo` and `make test`. Both set up what they use in ./.venv.
+.PHONY: demo test check bench setup lock clean
+
+PYTHON ?= python3
+# uv from the PATH, or else installed by pip into ./.tools (no virtual environment and no root needed).
+UV := $(shell command -v uv || echo .tools/bin/uv)
+RUN = $(UV) run --quiet --frozen
+
+demo: setup
+	@echo
+	@$(RUN) birthright demo; code=$$?; [ $$code -eq 1 ] || exit $$code
+
+test: setup
+	$(RUN) pytest
+
+check: setup
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	$(RUN) lint-imports
+	$(RUN) deptry src
+
+bench: setup
+	$(RUN) python benchmarks/run.py
+
+setup: $(UV)
+	@$(UV) sync --quiet --frozen
+
+lock: $(UV)
+	$(UV) lock --upgrade
+
+.tools/bin/uv:
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .tools uv
+
+clean:
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
