@@ -1,7 +1,7 @@
 """What several commands share: where scans are kept, which policies judge, how a scan is judged again."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,13 +77,21 @@ def pages_of(selection: "Selection") -> "list[Page]":
     return choose(pages, selection.policies)
 
 
-def judge(folder: Path, info: "ScanInfo", selection: "Selection", *, passes: bool = False) -> "Document":
+def judge(
+    folder: Path,
+    info: "ScanInfo",
+    pages: "Sequence[Page]",
+    selection: "Selection",
+    *,
+    passes: bool = False,
+    evidence: bool = True,
+) -> "Document":
     """Judge a saved scan."""
     from birthright.findings.build import build_document
     from birthright.policies.evaluator import Evaluator
 
-    pages = pages_of(selection)
-    return build_document(info, Evaluator(folder, info.as_of), pages, selection, passes=passes)
+    evaluator = Evaluator(folder, info.as_of)
+    return build_document(info, evaluator, pages, selection, passes=passes, evidence=evidence)
 
 
 def saved_selection(info: "ScanInfo") -> "Selection":

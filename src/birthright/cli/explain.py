@@ -24,6 +24,7 @@ def command(subject: str, saved: str, store: Path | None, config: Path | None) -
     folder = store_folder(store, load_settings(config))
     info = load_info(folder, saved)
     selection = saved_selection(info)
-    document = judge(scan_dir(folder, info.id), info, selection, passes=True)
-    explain(document, {page.id: page for page in pages_of(selection)}, subject, sys.stdout)
+    pages = pages_of(selection)
+    document = judge(scan_dir(folder, info.id), info, pages, selection, passes=True)
+    explain(document, {page.id: page for page in pages}, subject, sys.stdout)
     return 0

@@ -1,5 +1,6 @@
 """`birthright`: the commands, and the one place where errors become a line and an exit code."""
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -36,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code. Known failures are one line on stderr."""
+    # A scan makes many small values that live to its end: looking for garbage among them is time lost.
+    gc.set_threshold(100_000, 50, 50)
     try:
         return _invoke(arguments)
     except BirthrightError as error:

@@ -27,6 +27,14 @@ def check_outputs(files: Sequence[Path], form: str | None) -> None:
             raise StoreError(f"{file.parent}: there is no such folder")
 
 
+def shows_evidence(files: Sequence[Path], form: str | None) -> bool:
+    """Whether any output will show what a verdict rests on."""
+    from birthright.reports.formats import format_of
+
+    forms = {form or format_of(file) for file in files} | {form or "terminal"}
+    return bool(forms & {"json", "jsonl"})
+
+
 def deliver(document: "Document", files: Sequence[Path], form: str | None) -> None:
     """Write the files, each whole or not at all; print unless --format sent the output into a file."""
     from birthright.atomic import write_atomically

@@ -90,7 +90,8 @@ def command(**options: Any) -> int:  # noqa: ANN401  click hands over what it pa
 
 
 def _document(options: dict[str, Any]) -> "Document":
-    from birthright.cli.common import judge, saved_selection, select, store_folder
+    from birthright.cli.common import judge, pages_of, saved_selection, select, store_folder
+    from birthright.cli.output import shows_evidence
     from birthright.facts.snapshot import load_info, scan_dir
     from birthright.settings import load_settings
 
@@ -99,29 +100,32 @@ def _document(options: dict[str, Any]) -> "Document":
     selection = select(options["policy"], options["policies"], options["settings"], settings)
     if options["saved"]:
         info = load_info(store, options["saved"])
-        chosen = options["policy"] or options["policies"] or options["settings"] or options["config"]
-        return judge(
-            scan_dir(store, info.id),
-            info,
-            selection if chosen else saved_selection(info),
-            passes=options["passes"],
-        )
-    info, folder = _read_and_save(options, settings.scan, selection, store)
-    return judge(folder, info, selection, passes=options["passes"])
+        chosen = any(options[name] for name in ("policy", "policies", "settings", "config"))
+        selection = selection if chosen else saved_selection(info)
+    # A wrong policy or parameter is told before AWS is asked.
+    pages = pages_of(selection)
+    if not options["saved"]:
+        info = _read_and_save(options, settings.scan, selection, store)
+    return judge(
+        scan_dir(store, info.id),
+        info,
+        pages,
+        selection,
+        passes=options["passes"],
+        evidence=shows_evidence(options["output"], options["form"]),
+    )
 
 
 def _read_and_save(
     options: dict[str, Any], settings: "ScanSettings", selection: "Selection", store: Path
-) -> "tuple[ScanInfo, Path]":
+) -> "ScanInfo":
     """Read the account and keep its facts; judging reads what was kept, so that it can be done again."""
     import msgspec
 
     from birthright import __version__
-    from birthright.cli.common import pages_of
     from birthright.facts.snapshot import ScanInfo, new_scan_id, save_scan
     from birthright.times import now
 
-    pages_of(selection)  # a wrong policy or parameter is told before AWS is asked
     as_of = now()
     facts = _facts(options, settings, as_of)
     info = ScanInfo(
@@ -132,7 +136,8 @@ def _read_and_save(
         complete=all(row.status == "ok" for row in facts.coverage),
         extra={"selection": msgspec.to_builtins(selection)},
     )
-    return info, save_scan(store, info, [facts])
+    save_scan(store, info, [facts])
+    return info
 
 
 def _facts(options: dict[str, Any], settings: "ScanSettings", as_of: "datetime") -> "AccountFacts":

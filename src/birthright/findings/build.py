@@ -50,13 +50,16 @@ def build_document(
     selection: Selection,
     *,
     passes: bool = False,
+    evidence: bool = True,
 ) -> Document:
     """Judge a scan by the pages. Findings are failures and unknowns, with `passes` everything.
+
+    Without `evidence` the findings leave it out: most of the work, for reports that do not show it.
 
     Raises PageError for a rule that is not acceptable, StoreError if the facts cannot be read.
     """
     judgements = [evaluator.judge(page, selection.overrides.get(page.id), passes=passes) for page in pages]
-    context = _Context(info.as_of, selection.in_use, evaluator.coverage)
+    context = _Context(info.as_of, selection.in_use, evaluator.coverage, evidence=evidence)
     findings = [finding for judgement in judgements for finding in _findings(judgement, context)]
     return Document(
         schema=SCHEMA,
@@ -76,9 +79,12 @@ def build_document(
 class _Context:
     """What all findings of a scan share: its instant, what in use means, and when each source spoke."""
 
-    def __init__(self, as_of: datetime, in_use: timedelta, coverage: Iterable[Coverage]) -> None:
+    def __init__(
+        self, as_of: datetime, in_use: timedelta, coverage: Iterable[Coverage], *, evidence: bool
+    ) -> None:
         self.as_of = as_of
         self.in_use = in_use
+        self.evidence = evidence
         self._spoke = {(row.account_id, row.source): row.report_generated_at or row.as_of for row in coverage}
 
     def spoke_at(self, account_id: str, source: str) -> datetime | None:
@@ -116,14 +122,14 @@ def _finding(page: Page, row: Row, ordinal: int, context: _Context) -> Finding:
         console_password=row.console_password,
         remedy=_remedy(page, row, context),
         reason=row.reason or page.front.title,
-        evidence=tuple(_evidence(page, row, context)),
+        evidence=tuple(_evidence(page, row, context)) if context.evidence else (),
     )
 
 
 def _unread_finding(page: Page, account: str, reason: str) -> Finding:
     """Make the one finding of an account that answered nothing the policy could be judged by."""
     empty = Row(verdict="unknown", reason=f"could not be judged: {reason}", account_id=account)
-    return _finding(page, empty, 0, _Context(_FOREVER, IN_USE, ()))
+    return _finding(page, empty, 0, _Context(_FOREVER, IN_USE, (), evidence=False))
 
 
 def _identity(row: Row) -> tuple[str, str, str]:

@@ -5,11 +5,12 @@ runs: no file, network or extension, no Python variables, configuration locked, 
 values bound. An allowed directory could also be written by COPY: the statement's type is checked first.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
+import msgspec
 
 from birthright.errors import QueryError, StoreError
 from birthright.facts.schema import TABLES
@@ -23,7 +24,19 @@ _CLOSE = (
     "set python_enable_replacements = false",
     "set autoinstall_known_extensions = false",
     "set autoload_known_extensions = false",
+    "set allow_persistent_secrets = false",
 )
+
+
+class Mentions(NamedTuple):
+    """What a SELECT speaks of, in lower case.
+
+    `names` are functions (also as `name/number of arguments`) and columns, and `tablesample`;
+    `table_functions` are the functions that it reads rows from.
+    """
+
+    names: frozenset[str]
+    table_functions: frozenset[str]
 
 
 class Engine:
@@ -43,10 +56,11 @@ class Engine:
         self, sql: str, values: Mapping[str, Any] | None = None, what: str = "the query"
     ) -> duckdb.DuckDBPyConnection:
         """Run one SELECT, binding those of the values that it names. Raises QueryError."""
-        named = self.named_parameters(sql, what)
+        statement = self._only_select(sql, what)
+        named = statement.named_parameters
         bound = {name: value for name, value in (values or {}).items() if name in named}
         try:
-            return self._connection.execute(sql, bound)
+            return self._connection.execute(statement, bound)
         except duckdb.IOException as error:
             raise StoreError(f"the facts cannot be read: {_first_line(error)}") from error
         except duckdb.Error as error:
@@ -54,22 +68,25 @@ class Engine:
 
     def named_parameters(self, sql: str, what: str = "the query") -> frozenset[str]:
         """Return the names of a statement's `$parameters`. Raises QueryError unless it is one SELECT."""
+        return frozenset(self._only_select(sql, what).named_parameters)
+
+    def mentions(self, sql: str, what: str = "the query") -> "Mentions":
+        """Look through a SELECT without running it."""
+        serialised = self._connection.execute("select json_serialize_sql($sql)", {"sql": sql})
+        tree = msgspec.json.decode(serialised.fetchall()[0][0])
+        if tree.get("error"):
+            # What cannot be looked through could hide anything.
+            raise QueryError(f"{what} is not a plain SELECT", str(tree.get("error_message", "")))
+        return _mentions(tree)
+
+    def _only_select(self, sql: str, what: str) -> duckdb.Statement:
         try:
             statements = self._connection.extract_statements(sql)
         except duckdb.Error as error:
             raise QueryError(f"{what} is not SQL: {_first_line(error)}") from error
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise QueryError(f"{what} is not one SELECT", "only a single SELECT is ever run")
-        return frozenset(statements[0].named_parameters)
-
-    def names(self, sql: str) -> frozenset[str]:
-        """Return, in lower case, the names of all functions and columns that a SELECT speaks of."""
-        import json
-
-        text = self._connection.execute("select json_serialize_sql($sql)", {"sql": sql}).fetchall()[
-            0
-        ][0]
-        return frozenset(_names(json.loads(text)))
+        return statements[0]
 
     def _view_files(self, folder: Path) -> None:
         self._connection.execute(f"set allowed_directories = [{_quote(f'{folder}/')}]")
@@ -91,19 +108,32 @@ class Engine:
             )
 
 
-def _names(tree: object) -> set[str]:
-    """Walk DuckDB's serialised syntax tree; current_timestamp and its like stand there as columns."""
+def _mentions(tree: object) -> Mentions:
+    """Walk DuckDB's serialised syntax tree."""
     names: set[str] = set()
+    tables: set[str] = set()
     waiting = [tree]
     while waiting:
         item = waiting.pop()
         if isinstance(item, dict):
-            names.add(str(item.get("function_name", "")).lower())
-            names |= {str(name).lower() for name in item.get("column_names", ())}
+            names.update(_own_names(item))
+            if item.get("type") == "TABLE_FUNCTION":
+                tables.add(str(item["function"]["function_name"]).lower())
             waiting.extend(item.values())
         elif isinstance(item, list):
             waiting.extend(item)
-    return names
+    return Mentions(frozenset(names), frozenset(tables))
+
+
+def _own_names(item: Mapping[str, Any]) -> Iterator[str]:
+    """Give what one node names; current_timestamp and its like stand in the tree as columns."""
+    name = str(item.get("function_name", "")).lower()
+    if name:
+        yield name
+        yield f"{name}/{len(item.get('arguments', item.get('children', ())))}"
+    if isinstance(item.get("sample"), dict):
+        yield "tablesample"
+    yield from (str(column).lower() for column in item.get("column_names", ()))
 
 
 def _quote(text: str) -> str:

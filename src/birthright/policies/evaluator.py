@@ -43,13 +43,28 @@ _SUBJECT_COLUMNS: dict[str, tuple[str, ...]] = {
     "principal": (*_PERSON, "created_at as user_created_at"),
     "account": ("account_id",),
 }
-# The answer to these would differ when the same facts are judged again.
+# The answer to these would differ when the same facts are judged again, or they wait, or tell of the machine.
 _CHANGING = frozenset(
-    """now today random setseed uuid uuidv4 uuidv7 gen_random_uuid nextval currval version
+    """now today random setseed uuid uuidv4 uuidv7 gen_random_uuid nextval currval setval version ago age/1
     get_current_timestamp get_current_time current_timestamp current_date current_time current_localtime
-    current_localtimestamp localtime localtimestamp transaction_timestamp current_setting
-    current_query txid_current read_text read_blob""".split()
+    current_localtimestamp localtime localtimestamp transaction_timestamp current_setting getvariable
+    current_query current_query_id current_connection_id current_transaction_id txid_current read_text
+    read_blob pg_postmaster_start_time pg_conf_load_time pg_sleep sleep_ms write_log stats vector_type
+    tablesample current_database current_schema current_schemas current_catalog current_user
+    session_user current_role in_search_path user/0""".split()
 )
+# A function that rows are read from can run text as SQL, look at the machine, or follow a pointer.
+_TABLE_FUNCTIONS = frozenset({"generate_series", "json_each", "json_tree", "range", "unnest"})
+# Types that a column of the result must have for its place in a finding.
+_TYPES = {
+    "compliant": "BOOLEAN",
+    "is_root": "BOOLEAN",
+    "console_password": "BOOLEAN",
+    "ever_used": "BOOLEAN",
+    "slot": "TINYINT",
+}
+_INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT"})
+_BATCH = 4096
 
 
 class Row(msgspec.Struct, frozen=True):

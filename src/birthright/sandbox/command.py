@@ -12,7 +12,13 @@ if TYPE_CHECKING:
 
 
 @click.command("sandbox")
-@click.option("--users", default=100, show_default=True, help="Users besides the scanner's own.")
+@click.option(
+    "--users",
+    type=click.IntRange(min=0),
+    default=100,
+    show_default=True,
+    help="Users besides the scanner's own.",
+)
 @click.option("--seed", default=1, show_default=True, help="The same seed makes the same account.")
 @click.option("--account-id", default="111122223333", show_default=True, help="The account's id.")
 @click.option("--partition", default="aws", show_default=True, help="aws, aws-cn, aws-us-gov …")

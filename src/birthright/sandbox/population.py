@@ -34,12 +34,21 @@ _WORDS = ("deploy", "backup", "billing", "etl", "mailer", "metrics", "uploader",
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What the policy `access-key-created-with-user` must say of one key."""
+    """What the policy `access-key-created-with-user` must say of one key.
+
+    access_key_id: the true one; root's cannot be read by anyone but root.
+    used_at: when the key was truly used last (UTC), also where the cached report is older; None is
+        never.
+    optional: the key is newer than a report that shows its user without keys, so that whoever asks
+        only for the keys of users who have some does not see it.
+    """
 
     user_name: str
     access_key_id: str
     verdict: Verdict
     why: str
+    used_at: datetime | None = None
+    optional: bool = False
 
 
 @dataclass(slots=True)
@@ -55,13 +64,23 @@ class Population:
 
     users: how many besides the scanner; the named cases first, in their order, then the crowd.
     named: False leaves the named cases and root's key out (for benchmarks).
+    style: how the report's CSV is written.
     """
 
-    def __init__(self, *, users: int, seed: int = 1, partition: str = "aws", named: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        users: int,
+        seed: int = 1,
+        partition: str = "aws",
+        named: bool = True,
+        style: Style | None = None,
+    ) -> None:
         self._users = users
         self._seed = seed
         self._partition = partition
         self._named = named
+        self._style = style
 
     def account(
         self,
@@ -71,12 +90,11 @@ class Population:
         *,
         cached: bool = True,
         scanner: bool = True,
-        style: Style | None = None,
     ) -> Built:
-        """Build an account as of `start` (UTC); `cached` gives it a report two hours old.
+        """Build an account as of `start` (UTC).
 
-        `scanner` adds the user who scans (one account's only: the key's id is always the same).
-
+        `cached` gives it a report two hours old. `scanner` adds the user who scans; only one account
+        can have that user, as the key's id is always the same.
         First the account as the report saw it, then the report, then what happened since.
         """
         born_at = start - timedelta(days=ROOT.age)
@@ -93,7 +111,7 @@ class Population:
         for number in range(len(cases), self._users):
             _bystander(account, start, number, chance)
         if cached:
-            account.report = make_report(account, start - REPORT_AGE, 0, style)
+            account.report = make_report(account, start - REPORT_AGE, 0, self._style)
         scene.afterwards(cases)
         return scene.built
 
@@ -152,8 +170,13 @@ class _Scene:
             elif script.used is not None:
                 self._late.append((user, key, script))
             self._made.append((user, key, script))
-            found = Expected(user.name, key.access_key_id, script.verdict, case.why)
-            self.built.expected.append(found)
+            self.built.expected.append(self._expected(user, key, case, script))
+
+    def _expected(self, user: User, key: Key, case: Case, script: KeyCase) -> Expected:
+        used_at = None if script.used is None else self._back(user.name, script.used)
+        known = case.since == "created" or any(other.since != "created" for other in case.keys)
+        unseen = script.since == "created" and not known
+        return Expected(user.name, key.access_key_id, script.verdict, case.why, used_at, unseen)
 
     def _created(self, user: User, script: KeyCase) -> datetime:
         if script.gap is not None:

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import random
+import re
 import threading
 from collections import Counter
 from collections.abc import Coroutine, Iterator
@@ -10,6 +11,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from birthright.errors import BirthrightError, UsageError
 from birthright.sandbox.account import Account
@@ -68,7 +70,7 @@ class Sandbox:
         burst: float | None = None,
         clock: datetime | None = None,
         frozen: bool = False,
-        report: str = "cached",
+        report: Literal["cached", "none"] = "cached",
         report_seconds: float = 0.0,
         report_style: Style | None = None,
         consistency_seconds: float = 0.0,
@@ -78,6 +80,8 @@ class Sandbox:
         allow_remote: bool = False,
     ) -> None:
         _only_loopback(listen, allow_remote=allow_remote)
+        if not re.fullmatch(r"\d{12}", account_id, re.ASCII):
+            raise UsageError(f"{account_id!r} is not an account id", "it has 12 digits")
         self.clock = Clock(clock, frozen=frozen)
         self.latency_ms, self.jitter_ms = latency_ms, jitter_ms
         self.account_id, self.partition = account_id, partition
@@ -89,14 +93,9 @@ class Sandbox:
         self.cloud.report_seconds = report_seconds
         self.cloud.consistency_seconds = consistency_seconds
         self.cloud.throttle.limit(throttle, burst)
-        people = Population(users=users, seed=seed, partition=partition, named=cases)
-        built = people.account(
-            account_id,
-            self.clock.second(),
-            self.cloud.index,
-            cached=report == "cached",
-            style=self.cloud.style,
-        )
+        people = Population(users=users, seed=seed, partition=partition, named=cases, style=self.cloud.style)
+        start, index = self.clock.second(), self.cloud.index
+        built = people.account(account_id, start, index, cached=report == "cached")
         self.cloud.accounts[account_id] = built.account
         self.expected = tuple(built.expected)
         self.credentials = Credentials(SCANNER_KEY, SCANNER_SECRET)

@@ -1,24 +1,38 @@
 """How fast one account is asked: as fast as it answers, and no faster once it says `Throttling`.
 
-Two limits work together. The window bounds the calls in flight: it grows with every answer and halves
-when AWS throttles. The rate bounds the calls a second: there is none until AWS throttles for the first
-time; then it is what AWS was seen to answer, a little less at once and growing again with time. The
-window alone cannot hold 20 calls a second where an answer takes 10 ms.
+Two limits work together. The window bounds the calls in flight and grows with every answer. The rate
+bounds the calls a second; there is none until AWS refuses for the first time. From then on:
+
+ 1. Search: the rate starts low and doubles every few answers until AWS refuses again.
+ 2. Measure: AWS's bucket is empty whenever it refuses, so what it answered between two refusals, over
+    the time between them, is what it allows. Less than that was never allowed, and the rate at which
+    it refused was too much: the truth lies between.
+ 3. Follow: the rate starts just under what was measured, climbs to the middle of the two, and then,
+    ever faster, beyond, so that a limit that was lifted is found again.
+
+Growth is counted in answers, not in seconds: a refusal costs a call, so a slow account may be tried no
+more often, by the call, than a fast one. `benchmarks` and the tests hold the numbers.
 """
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 _FIRST_WINDOW = 8
-_SEEN_SECONDS = 2.0
-_STEP_DOWN = 0.92
+_GROW = 0.35  # of a place in the window, with every answer
+_FIRST_RATE = 10.0  # calls a second, after the first refusal
+_LEAST_RATE = 0.2
+_SEARCH = 8  # answers in which the rate doubles while nothing is known
+_CLIMB = 40  # answers from just under the measured rate to the middle
+_BEYOND = 100  # answers in which the rate doubles from there on
+_UNDER = 0.97  # of the measured rate
+_MEMORY = 0.98  # what an answer leaves of the weight of those before it
+_LATE = 0.02  # seconds: what a late timer may make up for
 
 
 class Pacer:
-    """Admits calls. `limit` is the most in flight, ever; `clock` gives seconds that only grow."""
+    """Admits calls in the order they came. `limit` is the most in flight; `clock` only grows."""
 
     def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.limit = limit
@@ -26,80 +40,110 @@ class Pacer:
         self._window = float(min(_FIRST_WINDOW, limit))
         self._in_flight = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._answers: deque[float] = deque()
-        self._began = clock()
-        self._rate: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._next_at = float("-inf")
+        self._base: float | None = None  # the rate after the last refusal; None is no limit
+        self._goal: float | None = None  # what it climbs to; None is not known yet
         self._slowed_at = float("-inf")
-        self._next_at = 0.0
+        self._answers = 0  # since then
+        self._seen_answers = self._seen_seconds = 0.0  # between refusals, the older the less weight
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[float]:
-        """Wait for a place in the window and for the rate; yields the moment the call may leave."""
-        while self._in_flight >= int(self._window):
-            await self._place()
-        self._in_flight += 1
-        try:
-            await self._pause()
-            yield self._clock()
-        finally:
-            self._in_flight -= 1
+    async def enter(self) -> float:
+        """Wait for a place and for the rate; return the moment at which the call leaves.
+
+        Every `enter` that returns is followed by one `leave`.
+        """
+        if self._waiting or not self._admit():
+            await self._queue()
+        return self._clock()
+
+    def leave(self) -> None:
+        """Give the place back."""
+        self._in_flight -= 1
+        if self._waiting:
             self._wake()
 
     def answered(self) -> None:
-        """Note an answer that was not a refusal: the window may grow."""
-        now = self._clock()
-        self._answers.append(now)
-        while self._answers[0] < now - _SEEN_SECONDS:
-            self._answers.popleft()
-        grow = 0.5 if self._rate is None else 1 / self._window
-        self._window = min(self._window + grow, float(self.limit))
+        """Note an answer that was not a refusal: there may be room for more."""
+        self._answers += 1
+        if self._window < self.limit:
+            self._window = min(self._window + _GROW, float(self.limit))
 
     def throttled(self, left_at: float) -> None:
         """Note a refusal of a call that left at that moment; one crowd of refusals slows down once."""
         if left_at <= self._slowed_at:
             return
         now = self._clock()
-        seen = self._seen(now)
-        current = self._rate_at(now)
-        self._rate = max(0.5, _STEP_DOWN * (seen if current is None else min(seen, current)))
-        self._slowed_at = now
-        self._next_at = now + 1 / self._rate
-        self._window = max(1.0, self._window / 2)
-
-    def _seen(self, now: float) -> float:
-        """Return the answers a second lately; the first second counts whole, or a burst would mislead."""
-        span = min(_SEEN_SECONDS, max(1.0, now - self._began))
-        return sum(moment >= now - span for moment in self._answers) / span
-
-    def _rate_at(self, now: float) -> float | None:
-        """Return the present limit in calls a second: slow growth at first, then ever faster."""
-        if self._rate is None:
-            return None
-        quiet = now - self._slowed_at
-        return self._rate * (1 + quiet / 30 + (quiet / 15) ** 2)
-
-    async def _pause(self) -> None:
-        now = self._clock()
-        rate = self._rate_at(now)
+        rate = self._rate()
         if rate is None:
-            return
-        leaves_at = max(now, self._next_at)
-        self._next_at = leaves_at + 1 / rate
-        await asyncio.sleep(leaves_at - now)
+            self._base = _FIRST_RATE
+            self._window = max(1.0, self._window / 2)
+        else:
+            self._slow_down(rate, now - self._slowed_at)
+        self._slowed_at, self._answers = now, 0
+        self._next_at = now + 1 / (self._base or _FIRST_RATE)
 
-    async def _place(self) -> None:
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
+    def _slow_down(self, rate: float, seconds: float) -> None:
+        """Start again from what AWS was seen to allow; `rate` was too much."""
+        weight = _MEMORY**self._answers
+        self._seen_answers = self._seen_answers * weight + self._answers
+        self._seen_seconds = self._seen_seconds * weight + seconds
+        seen = min(self._seen_answers / max(self._seen_seconds, 1e-6), rate)
+        # Few answers measure badly; no single refusal is worth more than half of the rate.
+        self._base = max(_UNDER * seen, rate / 2, _LEAST_RATE)
+        self._goal = max((seen + rate) / 2, self._base)
+
+    def _rate(self) -> float | None:
+        """Return how many calls a second may leave now."""
+        if self._base is None:
+            return None
+        if self._goal is None:
+            return self._base * 2 ** min(self._answers / _SEARCH, 20)
+        if self._answers < _CLIMB:
+            return self._base + (self._goal - self._base) * self._answers / _CLIMB
+        return self._goal * 2 ** min((self._answers - _CLIMB) / _BEYOND, 20)
+
+    def _admit(self) -> bool:
+        """Take a place if there is one and the rate allows it."""
+        if self._in_flight >= int(self._window):
+            return False
+        rate = self._rate()
+        if rate is not None:
+            now = self._clock()
+            if now < self._next_at:
+                self._wake_at(self._next_at - now)
+                return False
+            self._next_at = max(self._next_at, now - _LATE) + 1 / rate
+        self._in_flight += 1
+        return True
+
+    async def _queue(self) -> None:
+        """Wait for one's turn; who is cancelled with a place in hand passes it on."""
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        # Whoever made the queue wait may be the rate: then nobody in flight will wake it.
+        self._wake()
         try:
-            await future
+            await turn
         except asyncio.CancelledError:
-            self._wake()
+            if turn.done() and not turn.cancelled():
+                self.leave()
             raise
 
     def _wake(self) -> None:
-        free = int(self._window) - self._in_flight
-        while free > 0 and self._waiting:
-            future = self._waiting.popleft()
-            if not future.done():
-                future.set_result(None)
-                free -= 1
+        """Let go, in order, who may go."""
+        while self._waiting:
+            if self._waiting[0].done():  # cancelled while it waited
+                self._waiting.popleft()
+            elif self._admit():
+                self._waiting.popleft().set_result(None)
+            else:
+                return
+
+    def _wake_at(self, seconds: float) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self._wake()

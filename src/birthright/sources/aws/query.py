@@ -83,7 +83,8 @@ class QueryClient:
         self._pool.close()
 
     async def _once(self, action: str, body: bytes) -> ET.Element:
-        async with self._pacer.turn() as left_at:
+        left_at = await self._pacer.enter()
+        try:
             self.calls[action] += 1
             response = await self._send(body)
             try:
@@ -94,6 +95,8 @@ class QueryClient:
                 raise
             self._pacer.answered()
             return result
+        finally:
+            self._pacer.leave()
 
     async def _send(self, body: bytes) -> Response:
         credentials = self._session.credentials()

@@ -8,7 +8,8 @@ import pytest
 from botocore.client import BaseClient
 
 from birthright.sandbox import Credentials, Sandbox
-from birthright.sandbox.account import Role
+from birthright.sandbox.account import Account, Role
+from birthright.sandbox.population import Population
 
 Make = Callable[..., Any]
 Refused = Callable[..., tuple[str, int]]
@@ -76,6 +77,26 @@ def test_a_role_must_name_the_user(box: Sandbox, client: Make, refused: Refused)
     """A role has no keys of its own."""
     iam = client(box, "iam", assume(client(box, "sts")))
     assert refused(iam.list_access_keys) == ("ValidationError", 400)
+
+
+def test_an_account_is_made_when_it_is_asked_for(box: Sandbox, client: Make, refused: Refused) -> None:
+    """Other accounts come into being by the first AssumeRole, and are reached by its credentials."""
+    people = Population(users=3, seed=9)
+
+    def build(account_id: str) -> Account | None:
+        if not account_id.startswith("2"):
+            return None
+        found = people.account(account_id, box.clock.second(), box.cloud.index, scanner=False)
+        return found.account
+
+    box.cloud.build = build
+    role = {"RoleArn": ROLE.replace("111122223333", "222200000001"), "RoleSessionName": "test"}
+    made = client(box, "sts").assume_role(**role)["Credentials"]
+    there = Credentials(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+    users = client(box, "iam", there).list_users()["Users"]
+    assert {user["Arn"].split(":")[4] for user in users} == {"222200000001"}
+    role["RoleArn"] = ROLE.replace("111122223333", "333300000001")
+    assert refused(client(box, "sts").assume_role, **role) == ("AccessDenied", 403)
 
 
 def test_permissions_are_kept(client: Make, refused: Refused) -> None:

@@ -3,6 +3,9 @@
 import re
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from birthright.errors import UsageError
 from birthright.sandbox import Sandbox
 from birthright.sandbox.account import Account, User
 from birthright.sandbox.cases import CASES
@@ -70,6 +73,22 @@ def test_the_expectations_follow_the_truth_table() -> None:
             user = users[expected.user_name]
             assert plain_verdict(user, expected.access_key_id) == expected.verdict, user.name
     assert {one.verdict for one in running.expected} == {"fail", "pass", "unknown", "absent"}
+
+
+def test_expectations_tell_what_the_report_hides() -> None:
+    """The true last use, and the one key nobody sees who trusts "no keys" in a stale report."""
+    running = box(users=len(CASES))
+    of = {one.user_name: one for one in running.expected}
+    used_at = of["used-minutes-ago"].used_at
+    assert used_at is not None
+    assert timedelta(0) < START - used_at < timedelta(minutes=30)
+    assert [one.user_name for one in running.expected if one.optional] == ["key-created-since-report"]
+
+
+def test_an_account_id_has_twelve_digits() -> None:
+    """Anything else is refused."""
+    with pytest.raises(UsageError):
+        Sandbox(account_id="1234")
 
 
 def test_history_makes_sense() -> None:
