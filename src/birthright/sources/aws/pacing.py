@@ -19,8 +19,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-_FIRST_WINDOW = 8
-_GROW = 0.35  # of a place in the window, with every answer
+_FIRST_WINDOW = 12
+_GROW = 0.1  # of a place in the window, with every answer
 _FIRST_RATE = 10.0  # calls a second, after the first refusal
 _LEAST_RATE = 0.2
 _SEARCH = 8  # answers in which the rate doubles while nothing is known
@@ -28,6 +28,7 @@ _CLIMB = 40  # answers from just under the measured rate to the middle
 _BEYOND = 100  # answers in which the rate doubles from there on
 _UNDER = 0.97  # of the measured rate
 _MEMORY = 0.98  # what an answer leaves of the weight of those before it
+_SHORT = 0.3
 _LATE = 0.02  # seconds: what a late timer may make up for
 
 
@@ -98,7 +99,9 @@ class Pacer:
         if self._base is None:
             return None
         if self._goal is None:
-            return self._base * 2 ** min(self._answers / _SEARCH, 20)
+            seconds = max(self._clock() - self._slowed_at, _SHORT)
+            most = max(_FIRST_RATE, 3 * self._answers / seconds)
+            return min(self._base * 2 ** min(self._answers / _SEARCH, 20), most)
         if self._answers < _CLIMB:
             return self._base + (self._goal - self._base) * self._answers / _CLIMB
         return self._goal * 2 ** min((self._answers - _CLIMB) / _BEYOND, 20)
