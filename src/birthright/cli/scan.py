@@ -164,7 +164,14 @@ def _live_facts(options: dict[str, Any], settings: "ScanSettings", as_of: "datet
         max_in_flight=options["max_in_flight"] or settings.max_in_flight or 50,
         all_users=bool(options["all_users"] if options["all_users"] is not None else settings.all_users),
     )
-    return asyncio.run(collect_account(session, how, as_of))
+    collected: list[AccountFacts] = []
+
+    async def collect() -> None:
+        collected.append(await collect_account(session, how, as_of))
+
+    # Not the task's result: as asyncio.run ends, Python 3.11 prints that into a message nobody sees.
+    asyncio.run(collect())
+    return collected[0]
 
 
 def _depth(options: dict[str, Any], settings: "ScanSettings") -> str:

@@ -27,6 +27,8 @@ _CLOSE = (
     "set allow_persistent_secrets = false",
 )
 
+_BATCH = 4096
+
 
 class Mentions(NamedTuple):
     """What a SELECT speaks of, in lower case.
@@ -66,6 +68,16 @@ class Engine:
         except duckdb.Error as error:
             raise QueryError(f"{what} does not run: {_first_line(error)}") from error
 
+    def rows(
+        self, result: duckdb.DuckDBPyConnection, what: str = "the query"
+    ) -> Iterator[tuple[Any, ...]]:
+        """Give the rows of what `select` returned. Raises QueryError, also for what Python cannot hold."""
+        try:
+            while batch := result.fetchmany(_BATCH):
+                yield from batch
+        except (duckdb.Error, ValueError, OverflowError) as error:
+            raise QueryError(f"{what} does not run: {_first_line(error)}") from error
+
     def named_parameters(self, sql: str, what: str = "the query") -> frozenset[str]:
         """Return the names of a statement's `$parameters`. Raises QueryError unless it is one SELECT."""
         return frozenset(self._only_select(sql, what).named_parameters)
@@ -92,9 +104,12 @@ class Engine:
         self._connection.execute(f"set allowed_directories = [{_quote(f'{folder}/')}]")
         self._connection.execute("set enable_external_access = false")
         try:
-            for name in TABLES:
+            for name, schema in TABLES.items():
                 files = sorted(str(file) for file in (folder / name).glob("*.parquet"))
-                self._connection.read_parquet(files).create_view(name)
+                if files:
+                    self._connection.read_parquet(files).create_view(name)
+                else:
+                    self._connection.register(name, schema.empty_table())
         except duckdb.Error as error:
             raise StoreError(
                 f"the facts in {folder} cannot be read: {_first_line(error)}"

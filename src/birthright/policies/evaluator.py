@@ -5,9 +5,11 @@ the rule does not select is not in scope. A scan has one instant, `$as_of`, and 
 so that saved facts give the same verdicts again.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +18,7 @@ import msgspec
 from birthright.errors import PageError, QueryError
 from birthright.facts.model import Coverage
 from birthright.policies.engine import Engine
-from birthright.policies.page import Page, Value
+from birthright.policies.page import Page, Subject, Value
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,24 +26,35 @@ if TYPE_CHECKING:
 Verdict = Literal["pass", "fail", "unknown"]
 _VERDICTS: dict[bool | None, Verdict] = {True: "pass", False: "fail", None: "unknown"}
 
-_PERSON = ("account_id", "user_name", "user_arn", "is_root", "console_password")
-_KEY = (
-    "access_key_id",
-    "slot",
-    "status",
-    "created_at",
-    "created_source",
-    "user_created_at",
-    "ever_used",
-    "last_used_at",
-    "last_used_region",
-    "last_used_service",
-    "last_used_source",
-)
-_SUBJECT_COLUMNS: dict[str, tuple[str, ...]] = {
-    "access-key": _PERSON + _KEY,
-    "principal": (*_PERSON, "created_at as user_created_at"),
-    "account": ("account_id",),
+_TIME = frozenset({"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"})
+_INTEGER = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT"})
+_BOOLEAN = frozenset({"BOOLEAN"})
+_TEXT = frozenset({"VARCHAR"})
+_PERSON = {
+    "account_id": _TEXT,
+    "user_name": _TEXT,
+    "user_arn": _TEXT,
+    "is_root": _BOOLEAN,
+    "console_password": _BOOLEAN,
+}
+_KEY = {
+    "access_key_id": _TEXT,
+    "slot": _INTEGER,
+    "status": _TEXT,
+    "created_at": _TIME,
+    "created_source": _TEXT,
+    "user_created_at": _TIME,
+    "ever_used": _BOOLEAN,
+    "last_used_at": _TIME,
+    "last_used_region": _TEXT,
+    "last_used_service": _TEXT,
+    "last_used_source": _TEXT,
+}
+# The columns that a rule must have beside `compliant`, with the types that fit their place in a Row.
+_COLUMNS: Mapping[Subject, Mapping[str, frozenset[str]]] = {
+    "access-key": _PERSON | _KEY,
+    "principal": _PERSON | {"created_at": _TIME},
+    "account": {"account_id": _TEXT},
 }
 # The answer to these would differ when the same facts are judged again, or they wait, or tell of the machine.
 _CHANGING = frozenset(
@@ -55,19 +68,8 @@ _CHANGING = frozenset(
 )
 # A function that rows are read from can run text as SQL, look at the machine, or follow a pointer.
 _TABLE_FUNCTIONS = frozenset({"generate_series", "json_each", "json_tree", "range", "unnest"})
-# Types that a column of the result must have for its place in a finding.
-_TYPES = {
-    "compliant": "BOOLEAN",
-    "is_root": "BOOLEAN",
-    "console_password": "BOOLEAN",
-    "ever_used": "BOOLEAN",
-    "slot": "TINYINT",
-}
-_INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT"})
-_BATCH = 4096
 
-
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """One judged subject. Fields that its kind of subject lacks are None; times are aware, UTC."""
 
     verdict: Verdict
@@ -121,17 +123,18 @@ class Evaluator:
         unread = self._unread(page.needs)
         values = {**parameters, "as_of": self._as_of, "unread_accounts": list(unread)}
         try:
-            columns = self._accept(page, values)
-            counts = self._counts(page, values)
-            rows = self._rows(page, columns, values, passes=passes)
+            self._accept(page)
+            rows = self._rows(page, values, passes=passes)
+            total = len(rows) if passes else self._total(page, values)
         except QueryError as error:
             raise PageError(f"{page.origin}: {error.message}", error.hint) from error
+        verdicts = Counter(row.verdict for row in rows)
         return Judgement(
             page,
             parameters,
-            passed=counts.get(True, 0),
-            failed=counts.get(False, 0),
-            unknown=counts.get(None, 0) + len(unread),
+            passed=total - verdicts["fail"] - verdicts["unknown"],
+            failed=verdicts["fail"],
+            unknown=verdicts["unknown"] + len(unread),
             rows=rows,
             unread=unread,
         )
@@ -154,24 +157,25 @@ class Evaluator:
 
     def _unread(self, needs: Sequence[str]) -> dict[str, str]:
         """Say which accounts answered none of the reads in `needs`, and why."""
-        asked = [row for row in self.coverage if row.source in needs]
-        answered = {row.account_id for row in asked if row.status in {"ok", "partial"}}
-        silent = {row.account_id for row in self.coverage} - answered
-        return {account: _why_unread(asked, account, needs) for account in sorted(silent)}
+        asked: dict[str, list[Coverage]] = {}
+        for row in self.coverage:
+            asked.setdefault(row.account_id, []).extend([row] if row.source in needs else [])
+        return {
+            account: _why_unread(rows, needs)
+            for account, rows in asked.items()
+            if not any(row.status in {"ok", "partial"} for row in rows)
+        }
 
-    def _accept(self, page: Page, values: Mapping[str, Any]) -> frozenset[str]:
-        """Check that the rule is one this evaluator runs; return the names of its columns."""
+    def _accept(self, page: Page) -> None:
+        """Check that the rule is one that this evaluator runs."""
         self._check_parameters(page)
-        changing = self.engine.names(page.rule) & _CHANGING
+        mentions = self.engine.mentions(page.rule, "the rule")
+        changing = mentions.names & _CHANGING | mentions.table_functions - _TABLE_FUNCTIONS
         if changing:
             raise QueryError(
-                f"the rule asks for {min(changing)}",
-                "the same facts must give the same verdict: use $as_of",
+                f"the rule asks for {min(changing).partition('/')[0]}",
+                "the same facts must give the same verdict: use $as_of and the fact tables",
             )
-        result = self.engine.select(f"select * from (\n{page.rule}\n) limit 0", values, "the rule")  # noqa: S608
-        types = {column[0]: str(column[1]) for column in result.description or ()}
-        _check_columns(page, types)
-        return frozenset(types)
 
     def _check_parameters(self, page: Page) -> None:
         used = self.engine.named_parameters(page.rule, "the rule") - {"as_of"}
@@ -181,22 +185,46 @@ class Evaluator:
         for name in sorted(declared - used):
             raise QueryError(f"the rule does not use the parameter {name}")
 
-    def _counts(self, page: Page, values: Mapping[str, Any]) -> dict[bool | None, int]:
-        sql = f"select compliant, count(*) {_from(page, values)} group by all"
-        return dict(self.engine.select(sql, values, "the rule").fetchall())
+    def _total(self, page: Page, values: Mapping[str, Any]) -> int:
+        """Count all subjects in scope; the engine need not judge them for that."""
+        result = self.engine.select(f"select count(*) {_from(page, values)}", values, "the rule")
+        return sum(number for (number,) in self.engine.rows(result, "the rule"))
 
-    def _rows(
-        self, page: Page, columns: frozenset[str], values: Mapping[str, Any], *, passes: bool
-    ) -> tuple[Row, ...]:
-        reason = "reason::varchar" if "reason" in columns else "null"
-        wanted = _SUBJECT_COLUMNS[page.front.subject]
-        sql = f"select compliant, {reason}, {', '.join(wanted)} {_from(page, values)}"
+    def _rows(self, page: Page, values: Mapping[str, Any], *, passes: bool) -> tuple[Row, ...]:
+        sql = f"select * {_from(page, values)}"
         if not passes:
             sql += " and compliant is not true"
-        names = [column.rpartition(" ")[2] for column in wanted]
-        return tuple(
-            Row(_VERDICTS[compliant], reason, **dict(zip(names, map(_aware, rest), strict=True)))
-            for compliant, reason, *rest in self.engine.select(sql, values, "the rule").fetchall()
+        result = self.engine.select(sql, values, "the rule")
+        types = {name: str(kind) for name, kind, *_ in result.description or ()}
+        _check_columns(page, types)
+        reader = _RowReader(page, list(types))
+        return tuple(map(reader.read, self.engine.rows(result, "the rule")))
+
+
+class _RowReader:
+    """Puts the columns of a result into their places in a Row."""
+
+    def __init__(self, page: Page, columns: Sequence[str]) -> None:
+        place = {name: columns.index(name) for name in _COLUMNS[page.front.subject]}
+        if page.front.subject == "principal":
+            place["user_created_at"] = place.pop("created_at")
+        # A field without a column takes the None that `read` puts behind the columns.
+        fields = Row.__struct_fields__[2:]
+        self._pick = itemgetter(*(place.get(field, len(columns)) for field in fields))
+        self._times = [fields.index(field) for field in fields if field.endswith("_at")]
+        self._compliant = columns.index("compliant")
+        self._reason = columns.index("reason") if "reason" in columns else len(columns)
+
+    def read(self, cells: tuple[Any, ...]) -> Row:
+        """Make one row; the engine's zoneless instants get their zone, UTC."""
+        cells = (*cells, None)
+        values = list(self._pick(cells))
+        for i in self._times:
+            if values[i] is not None:
+                values[i] = values[i].replace(tzinfo=UTC)
+        reason = cells[self._reason]
+        return Row(
+            _VERDICTS[cells[self._compliant]], None if reason is None else str(reason), *values
         )
 
 
@@ -215,22 +243,22 @@ def _check_columns(page: Page, types: Mapping[str, str]) -> None:
         raise QueryError(
             "the rule has no column compliant", "true passes, false fails, null is unknown"
         )
-    if types["compliant"] not in {"BOOLEAN", "NULL", '"NULL"'}:
-        raise QueryError(f"the rule's column compliant is {types['compliant']}, not a boolean")
-    for column in _SUBJECT_COLUMNS[page.front.subject]:
-        if column.partition(" ")[0] not in types:
+    for column, wanted in {**_COLUMNS[page.front.subject], "compliant": _BOOLEAN}.items():
+        if column not in types:
             raise QueryError(
-                f"the rule has no column {column.partition(' ')[0]}",
-                f"subject {page.front.subject} needs it",
+                f"the rule has no column {column}", f"subject {page.front.subject} needs it"
+            )
+        if types[column].strip('"') not in {*wanted, "NULL"}:
+            raise QueryError(
+                f"the rule's column {column} is {types[column]}", f"it should be {min(wanted)}"
             )
 
 
-def _why_unread(asked: Sequence[Coverage], account: str, needs: Sequence[str]) -> str:
+def _why_unread(asked: Sequence[Coverage], needs: Sequence[str]) -> str:
     """Say in one line what stood in the way of reading an account."""
     reasons = [
         f"{row.source} {row.status}: {row.detail}" if row.detail else f"{row.source} {row.status}"
         for row in asked
-        if row.account_id == account
     ]
     return "; ".join(reasons) or f"{' or '.join(needs)} was not asked"
 

@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _FENCE = re.compile(r"^```(\w*)[ \t]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
+# What the evaluator binds itself.
+_TAKEN = frozenset({"as_of", "unread_accounts"})
 _SECTIONS = ("Rule", "Remediation", "Tests")
 _NEEDS: Mapping[Subject, tuple[Source, ...]] = {
     "access-key": ("GetCredentialReport", "ListAccessKeys"),
@@ -111,6 +113,8 @@ class Page(msgspec.Struct, frozen=True):
             return parameter.read(text)
         except UsageError as error:
             raise UsageError(f"{self.id}.{name}: {error.message}", error.hint) from error
+        except (OverflowError, ValueError) as error:
+            raise UsageError(f"{self.id}.{name}: {text[:40]!r} is too large") from error
 
 
 def read_page(path: Path) -> Page:
@@ -158,7 +162,7 @@ def _read_front_matter(head: str, origin: str) -> FrontMatter:
     if not _ID.fullmatch(front.id):
         raise PageError(f"{origin}: id {front.id!r} is not lower-case words joined by hyphens")
     for name in front.parameters:
-        if not name.isidentifier() or name == "as_of":
+        if not re.fullmatch(r"[a-z_][a-z0-9_]*", name) or name in _TAKEN:
             raise PageError(f"{origin}: parameter {name!r} is not a plain name, or is taken")
     return front
 

@@ -24,8 +24,7 @@ def _csv(names: Sequence[str], rows: Iterable[Sequence[Any]], out: TextIO) -> No
 
 
 def _jsonl(names: Sequence[str], rows: Iterable[Sequence[Any]], out: TextIO) -> None:
-    for row in rows:
-        out.write(json.dumps(dict(zip(names, map(_plain, row), strict=True)), default=str) + "\n")
+    out.writelines(json.dumps(dict(zip(names, map(_plain, row), strict=True)), default=str) + "\n" for row in rows)
 
 
 def _terminal(names: Sequence[str], rows: Iterable[Sequence[Any]], out: TextIO) -> None:

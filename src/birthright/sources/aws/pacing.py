@@ -24,10 +24,13 @@ _GROW = 0.1  # of a place in the window, with every answer
 _FIRST_RATE = 10.0  # calls a second, after the first refusal
 _LEAST_RATE = 0.2
 _SEARCH = 8  # answers in which the rate doubles while nothing is known
-_CLIMB = 40  # answers from just under the measured rate to the middle
-_BEYOND = 100  # answers in which the rate doubles from there on
+_CLIMB = 60  # answers from just under the measured rate to the middle
+_BEYOND = 150  # answers in which the rate doubles from there on
 _UNDER = 0.97  # of the measured rate
+_STEADY = 0.94
+_UNSURE = 0.7
 _MEMORY = 0.98  # what an answer leaves of the weight of those before it
+_MOST = 2.5
 _SHORT = 0.3
 _LATE = 0.02  # seconds: what a late timer may make up for
 
@@ -91,7 +94,7 @@ class Pacer:
         self._seen_seconds = self._seen_seconds * weight + seconds
         seen = min(self._seen_answers / max(self._seen_seconds, 1e-6), rate)
         # Few answers measure badly; no single refusal is worth more than half of the rate.
-        self._base = max(_UNDER * seen, rate / 2, _LEAST_RATE)
+        self._base = max(_UNDER * seen, rate * (_STEADY if self._answers >= _CLIMB else _UNSURE), _LEAST_RATE)
         self._goal = max((seen + rate) / 2, self._base)
 
     def _rate(self) -> float | None:
@@ -100,7 +103,7 @@ class Pacer:
             return None
         if self._goal is None:
             seconds = max(self._clock() - self._slowed_at, _SHORT)
-            most = max(_FIRST_RATE, 3 * self._answers / seconds)
+            most = max(_FIRST_RATE, _MOST * self._answers / seconds)
             return min(self._base * 2 ** min(self._answers / _SEARCH, 20), most)
         if self._answers < _CLIMB:
             return self._base + (self._goal - self._base) * self._answers / _CLIMB
