@@ -95,6 +95,12 @@ class Page(msgspec.Struct, frozen=True):
         """The AWS reads of which one must have been answered."""
         return self.front.needs or _NEEDS[self.front.subject]
 
+    @property
+    def body(self) -> str:
+        """The sections after the prose, as Markdown."""
+        place = self.text.find(self.prose, self.text.find("\n---"))
+        return self.text[place + len(self.prose) :].strip()
+
     def values(self, overrides: Mapping[str, str]) -> dict[str, Value]:
         """Return every parameter's value, defaults replaced by what a person wrote."""
         for name in overrides:
@@ -141,7 +147,7 @@ def parse_page(text: str, origin: str) -> Page:
         front=front,
         origin=origin,
         prose=sections[""].strip(),
-        rule=_only_fence(sections["Rule"], "sql", "Rule", origin).strip(),
+        rule=_only_fence(sections["Rule"], "sql", "Rule", origin).strip().removesuffix(";"),
         remediation=sections["Remediation"].strip(),
         tests=_only_fence(sections["Tests"], "yaml", "Tests", origin),
         text=text,
@@ -161,6 +167,9 @@ def _read_front_matter(head: str, origin: str) -> FrontMatter:
     front = read_yaml(head, FrontMatter, f"{origin}, front matter", first_line=2)
     if not _ID.fullmatch(front.id):
         raise PageError(f"{origin}: id {front.id!r} is not lower-case words joined by hyphens")
+    for text in (front.title, *(p.about for p in front.parameters.values())):
+        if not text.isprintable():
+            raise PageError(f"{origin}: {text!r} holds a line break or a control character")
     for name in front.parameters:
         if not re.fullmatch(r"[a-z_][a-z0-9_]*", name) or name in _TAKEN:
             raise PageError(f"{origin}: parameter {name!r} is not a plain name, or is taken")

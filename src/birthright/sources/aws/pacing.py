@@ -30,8 +30,8 @@ _UNDER = 0.97  # of the measured rate
 _STEADY = 0.94
 _UNSURE = 0.7
 _MEMORY = 0.98  # what an answer leaves of the weight of those before it
-_MOST = 2.5
-_SHORT = 0.3
+_MOST = 2.2
+_SHORT = 0.15
 _LATE = 0.02  # seconds: what a late timer may make up for
 
 

@@ -1,0 +1,41 @@
+"""`make bench`: every promised number, each as a ratio measured in this run. Prints a Markdown table.
+
+Ends with 1 if a ratio is over what was promised. `python benchmarks/run.py NAME...` runs some of them.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+
+import judging
+import one_account
+import startup
+from measure import Row
+
+BENCHMARKS: Mapping[str, Callable[[], Iterator[Row]]] = {
+    "startup": startup.rows,
+    "report": one_account.report_rows,
+    "keys": one_account.keys_rows,
+    "throttled": one_account.throttled_rows,
+    "judging": judging.rows,
+}
+
+
+def main(names: list[str]) -> int:
+    """Run the benchmarks with these names, or all."""
+    print("| what | measured | against | ratio | at most | holds |")
+    print("|---|---|---|---|---|---|")
+    holds = True
+    for name in names or BENCHMARKS:
+        for row in BENCHMARKS[name]():
+            most = "" if row.most == float("inf") else f"{row.most:g}"
+            word = "yes" if row.holds else "NO"
+            print(
+                f"| {row.what} | {row.measured} | {row.against} | {row.ratio:.2f} | {most} | {word} |",
+                flush=True,
+            )
+            holds = holds and row.holds
+    return 0 if holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
