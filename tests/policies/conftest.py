@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,6 +11,9 @@ import pytest
 
 from birthright.facts.model import AccessKey, Coverage, Principal
 from birthright.facts.schema import TABLES, to_table
+
+if TYPE_CHECKING:
+    import msgspec
 
 AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
 
@@ -48,13 +52,13 @@ Do something.
 
 @pytest.fixture
 def text() -> str:
-    """The text of a small page without faults."""
+    """Give the text of a small page without faults."""
     return PAGE
 
 
 @pytest.fixture
 def with_rule() -> Callable[[str], str]:
-    """The small page with another rule, and without parameters."""
+    """Give the small page another rule, and no parameters."""
     head, _, rest = PAGE.partition("```sql\n")
     head = head.replace("parameters:\n  max_age: {default: 90d, about: How old a key may be.}\n", "")
     return lambda rule: f"{head}```sql\n{rule}\n{rest[rest.index('```') :]}"
@@ -63,7 +67,7 @@ def with_rule() -> Callable[[str], str]:
 @pytest.fixture
 def tables() -> dict[str, pa.Table]:
     """Two accounts: one whose keys were read, one that was silent."""
-    rows = {
+    rows: dict[str, list[msgspec.Struct]] = {
         "principals": [Principal("1" * 12, None, "ann", created_at=AS_OF - timedelta(days=100))],
         "access_keys": [
             AccessKey("1" * 12, None, "ann", access_key_id="AKIAOLD", slot=1, status="Active",
@@ -85,7 +89,7 @@ def tables() -> dict[str, pa.Table]:
 
 @pytest.fixture
 def scan(tmp_path: Path, tables: dict[str, pa.Table]) -> Path:
-    """The same facts as a scan's folder."""
+    """Write the same facts as a scan's folder."""
     folder = tmp_path / "scan"
     for name, table in tables.items():
         (folder / name).mkdir(parents=True)

@@ -1,6 +1,5 @@
 """The engine is closed: a rule or a query from a stranger reads this scan's facts and nothing else."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from birthright.errors import PageError, QueryError, StoreError
@@ -105,7 +105,7 @@ def engine(request: pytest.FixtureRequest, scan: Path, tables: dict[str, pa.Tabl
 
 def fill(sql: str, scan: Path) -> str:
     beside = scan.parent / "beside.parquet"
-    duckdb.sql("select 'outside' as word").write_parquet(str(beside))
+    pq.write_table(pa.table({"word": ["outside"]}), beside)
     names = {"out": scan.parent / "out", "scan": scan, "beside": beside, "folder": scan.parent}
     for name, value in names.items():
         sql = sql.replace(f"{{{name}}}", str(value))
@@ -141,20 +141,15 @@ def test_python_variables_do_not_shadow_the_facts(tables: dict[str, pa.Table]) -
 
 
 @pytest.mark.parametrize("function", ["read_text", "read_blob"])
-def test_links_out_of_the_scan_are_not_followed_by_name(scan: Path, function: str) -> None:
-    """A link that points out of the scan is read only if its own path may be read: state what happens.
-
-    The engine allows paths, not what they lead to. Whoever can put a link into the scan's folder, which
-    is its owner's alone (0700), could as well have put the file there.
-    """
+def test_links_out_of_the_scan_are_not_followed(scan: Path, function: str) -> None:
+    """A link in the scan's folder does not open the file outside that it points to."""
     outside = scan.parent / "beside.txt"
     outside.write_text("outside")
     (scan / "access_keys" / "link.txt").symlink_to(outside)
     engine = Engine(scan)
-    with pytest.raises((QueryError, StoreError)):
-        engine.select(f"select * from {function}('{outside}')").fetchall()
-    inside = f"select content from {function}('{scan}/access_keys/link.txt')"
-    assert len(engine.select(inside).fetchall()) == 1
+    for path in (outside, scan / "access_keys" / "link.txt"):
+        with pytest.raises((QueryError, StoreError)):
+            engine.select(f"select * from {function}('{path}')").fetchall()  # noqa: S608
 
 
 def test_a_rule_cannot_read_files_even_inside_the_scan(scan: Path, with_rule: Callable[[str], str]) -> None:
@@ -210,7 +205,7 @@ def test_rules_have_no_clock_and_no_dice(
 def test_every_changing_function_of_the_engine_is_known() -> None:
     """DuckDB names the functions whose answers may change; none is missing from the refused ones."""
     sql = "select distinct function_name from duckdb_functions() where stability <> 'CONSISTENT'"
-    changing = {name for (name,) in duckdb.sql(sql).fetchall()} - {"error"}
+    changing = {name for (name,) in duckdb.connect().execute(sql).fetchall()} - {"error"}
     assert changing <= _CHANGING
 
 
@@ -227,7 +222,7 @@ def test_an_endless_query_can_be_interrupted(tables: dict[str, pa.Table], sql: s
     timer = threading.Timer(0.2, engine._connection.interrupt)
     timer.start()
     start = time.monotonic()
-    with pytest.raises(QueryError, match="(?i)interrupt"):
+    with pytest.raises(QueryError, match=r"(?i)interrupt"):
         list(engine.rows(engine.select(sql)))
     assert time.monotonic() - start < 5
 
@@ -235,6 +230,8 @@ def test_an_endless_query_can_be_interrupted(tables: dict[str, pa.Table], sql: s
 def test_ctrl_c_ends_an_endless_query() -> None:
     """SIGINT reaches Python while the engine is busy: the process ends by KeyboardInterrupt."""
     code = (
+        # A process started in the background may have been told to ignore it.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from birthright.policies.engine import Engine\n"
         "e = Engine({})\nprint('ready', flush=True)\n"
         "e.select('select sum(a.range * b.range) from range(1000000) a, range(1000000) b').fetchall()"
@@ -242,12 +239,15 @@ def test_ctrl_c_ends_an_endless_query() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout
-        assert process.stdout.readline() == "ready\n"
-        time.sleep(0.2)
-        os.kill(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=10)
-    assert "KeyboardInterrupt" in errors or "nterrupt" in errors
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=10)
+        finally:
+            process.kill()
+    assert errors.rstrip().endswith("KeyboardInterrupt")
 
 
 def test_values_are_bound_not_pasted(tables: dict[str, pa.Table]) -> None:

@@ -1,13 +1,14 @@
 """`birthright policy`: the pages that judge, to list, to read and to test."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
     from birthright.policies.page import Page
@@ -67,7 +68,8 @@ def test(pages: Path | None) -> int:
 
     chosen = read_folder(pages) if pages else load_pack()
     # Every page is tested, also after one that fails.
-    return int(not all([_test(page) for page in chosen]))
+    good = [_test(page) for page in chosen]
+    return int(not all(good))
 
 
 def _test(page: "Page") -> bool:

@@ -26,6 +26,7 @@ _AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
 _BORN = datetime(2026, 1, 1, tzinfo=UTC)
 _RELATIVE = re.compile(r"(user|as_of)(?: *([+-]) *(\w+))?")
 _READS: tuple[Source, ...] = ("GetCredentialReport", "ListUsers", "ListAccessKeys")
+_OK: Status = "ok"
 _WANTED = ("fail", "pass", "unknown")
 _SHARED = ("account_id", "user_arn", "user_name", "is_root", "console_password")
 _IDENTITY = ("access_key_id", "slot", "created_at")
@@ -67,16 +68,14 @@ class _Account(msgspec.Struct, frozen=True):
 
 def run_cases(page: Page) -> list[CaseResult]:
     """Run all cases of a page, in their order. Raises PageError naming page, case and field."""
-    accounts = [
-        _account(case, number, page.origin) for number, case in enumerate(read_cases(page), 1)
-    ]
+    accounts = [_account(case, number, page.origin) for number, case in enumerate(read_cases(page), 1)]
     judged = {id(account): judgement for account, judgement in _judge(page, accounts)}
     return [_result(page, account, judged[id(account)]) for account in accounts]
 
 
 def read_cases(page: Page) -> list[Case]:
     """Read the `## Tests` of a page. Two cases of one name are refused."""
-    cases = read_yaml(page.tests, list[Case] | None, f"{page.origin}, ## Tests") or []
+    cases = read_yaml(page.tests or "[]", list[Case], f"{page.origin}, ## Tests")
     names = [case.name for case in cases]
     for name in names:
         if names.count(name) > 1:
@@ -133,7 +132,7 @@ def _account(case: Case, number: int, origin: str) -> _Account:
         account_id = f"{number:012}"
         principal = _principal(case, account_id, as_of)
         keys = tuple(_key(principal, place, given, as_of) for place, given in enumerate(case.keys))
-        reads = dict.fromkeys(_READS, "ok") | case.coverage
+        reads: dict[Source, Status] = {**dict.fromkeys(_READS, _OK), **case.coverage}
         coverage = tuple(
             Coverage(account_id=account_id, source=source, status=status, as_of=as_of)
             for source, status in reads.items()
@@ -181,7 +180,7 @@ def _key(user: Principal, place: int, given: Mapping[str, Any], as_of: datetime)
     return _convert(AccessKey, defaults, given, f"keys, number {place + 1}", born, as_of)
 
 
-def _convert(  # noqa: PLR0913, PLR0917
+def _convert(
     kind: type[Facts],
     defaults: Mapping[str, Any],
     given: Mapping[str, Any],
@@ -237,9 +236,7 @@ def _result(page: Page, account: _Account, judgement: Judgement) -> CaseResult:
     verdicts = [_verdict(subject, rows, unread) for subject in subjects] or [("out", "no keys")]
     differences = [
         f"{_name(subject)}: expected {wanted}, got {got}{f' ({reason})' if reason else ''}"
-        for subject, wanted, (got, reason) in zip(
-            subjects or [None], expected, verdicts, strict=True
-        )
+        for subject, wanted, (got, reason) in zip(subjects or [None], expected, verdicts, strict=True)
         if wanted != got
     ]
     differences += [f"a row too many: {row.verdict} ({row.reason})" for row in rows]
@@ -251,15 +248,12 @@ def _expected(page: Page, case: Case, subjects: int) -> tuple[str, ...]:
     wanted = _list(case.expect)
     if isinstance(case.expect, list) and len(wanted) != subjects:
         raise PageError(
-            f"{page.origin}, case {case.name!r}: expect has {len(wanted)} verdicts "
-            f"for {subjects} subject(s)"
+            f"{page.origin}, case {case.name!r}: expect has {len(wanted)} verdicts for {subjects} subject(s)"
         )
     return tuple(wanted) if isinstance(case.expect, list) else (case.expect,) * max(subjects, 1)
 
 
-def _verdict(
-    subject: AccessKey | None, rows: list[Row], unread: str | None
-) -> tuple[str, str | None]:
+def _verdict(subject: AccessKey | None, rows: list[Row], unread: str | None) -> tuple[str, str | None]:
     """Take the subject's row out of `rows` and return its verdict and reason."""
     if unread is not None:
         return "unknown", unread

@@ -5,9 +5,10 @@ runs: no file, network or extension, no Python variables, configuration locked, 
 values bound. An allowed directory could also be written by COPY: the statement's type is checked first.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import duckdb
 import msgspec
@@ -29,6 +30,8 @@ _CLOSE = (
 
 _BATCH = 4096
 
+T = TypeVar("T")
+
 
 class Mentions(NamedTuple):
     """What a SELECT speaks of, in lower case.
@@ -46,6 +49,7 @@ class Engine:
 
     def __init__(self, facts: "Path | Mapping[str, pa.Table]") -> None:
         self._connection = duckdb.connect()
+        self._worker = ThreadPoolExecutor(1, "engine")
         for setting in _CLOSE:
             self._connection.execute(setting)
         if isinstance(facts, Path):
@@ -62,18 +66,16 @@ class Engine:
         named = statement.named_parameters
         bound = {name: value for name, value in (values or {}).items() if name in named}
         try:
-            return self._connection.execute(statement, bound)
+            return self._run(lambda: self._connection.execute(statement, bound))
         except duckdb.IOException as error:
             raise StoreError(f"the facts cannot be read: {_first_line(error)}") from error
         except duckdb.Error as error:
             raise QueryError(f"{what} does not run: {_first_line(error)}") from error
 
-    def rows(
-        self, result: duckdb.DuckDBPyConnection, what: str = "the query"
-    ) -> Iterator[tuple[Any, ...]]:
+    def rows(self, result: duckdb.DuckDBPyConnection, what: str = "the query") -> Iterator[tuple[Any, ...]]:
         """Give the rows of what `select` returned. Raises QueryError, also for what Python cannot hold."""
         try:
-            while batch := result.fetchmany(_BATCH):
+            while batch := self._run(lambda: result.fetchmany(_BATCH)):
                 yield from batch
         except (duckdb.Error, ValueError, OverflowError) as error:
             raise QueryError(f"{what} does not run: {_first_line(error)}") from error
@@ -90,6 +92,15 @@ class Engine:
             # What cannot be looked through could hide anything.
             raise QueryError(f"{what} is not a plain SELECT", str(tree.get("error_message", "")))
         return _mentions(tree)
+
+    def _run(self, work: Callable[[], T]) -> T:
+        """Do the engine's work on its own thread: it does not look up when the main one gets a Ctrl-C."""
+        future = self._worker.submit(work)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            self._connection.interrupt()
+            raise
 
     def _only_select(self, sql: str, what: str) -> duckdb.Statement:
         try:
@@ -111,16 +122,12 @@ class Engine:
                 else:
                     self._connection.register(name, schema.empty_table())
         except duckdb.Error as error:
-            raise StoreError(
-                f"the facts in {folder} cannot be read: {_first_line(error)}"
-            ) from error
+            raise StoreError(f"the facts in {folder} cannot be read: {_first_line(error)}") from error
 
     def _view_tables(self, tables: "Mapping[str, pa.Table]") -> None:
         self._connection.execute("set enable_external_access = false")
         for name, schema in TABLES.items():
-            self._connection.register(
-                name, tables[name] if name in tables else schema.empty_table()
-            )
+            self._connection.register(name, tables[name] if name in tables else schema.empty_table())
 
 
 def _mentions(tree: object) -> Mentions:

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from operator import itemgetter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -21,6 +20,8 @@ from birthright.policies.engine import Engine
 from birthright.policies.page import Page, Subject, Value
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pyarrow as pa
 
 Verdict = Literal["pass", "fail", "unknown"]
@@ -68,6 +69,7 @@ _CHANGING = frozenset(
 )
 # A function that rows are read from can run text as SQL, look at the machine, or follow a pointer.
 _TABLE_FUNCTIONS = frozenset({"generate_series", "json_each", "json_tree", "range", "unnest"})
+
 
 class Row(msgspec.Struct, frozen=True, gc=False):
     """One judged subject. Fields that its kind of subject lacks are None; times are aware, UTC."""
@@ -223,35 +225,23 @@ class _RowReader:
             if values[i] is not None:
                 values[i] = values[i].replace(tzinfo=UTC)
         reason = cells[self._reason]
-        return Row(
-            _VERDICTS[cells[self._compliant]], None if reason is None else str(reason), *values
-        )
+        return Row(_VERDICTS[cells[self._compliant]], None if reason is None else str(reason), *values)
 
 
 def _from(page: Page, values: Mapping[str, Any]) -> str:
     """Return the rule as a FROM clause; it was accepted as one SELECT, so it stays in its parentheses."""
-    readable = (
-        "account_id not in (select unnest($unread_accounts))"
-        if values["unread_accounts"]
-        else "true"
-    )
-    return f"from (\n{page.rule}\n) where {readable}"  # noqa: S608
+    readable = "account_id not in (select unnest($unread_accounts))" if values["unread_accounts"] else "true"
+    return f"from (\n{page.rule}\n) where {readable}"
 
 
 def _check_columns(page: Page, types: Mapping[str, str]) -> None:
     if "compliant" not in types:
-        raise QueryError(
-            "the rule has no column compliant", "true passes, false fails, null is unknown"
-        )
+        raise QueryError("the rule has no column compliant", "true passes, false fails, null is unknown")
     for column, wanted in {**_COLUMNS[page.front.subject], "compliant": _BOOLEAN}.items():
         if column not in types:
-            raise QueryError(
-                f"the rule has no column {column}", f"subject {page.front.subject} needs it"
-            )
+            raise QueryError(f"the rule has no column {column}", f"subject {page.front.subject} needs it")
         if types[column].strip('"') not in {*wanted, "NULL"}:
-            raise QueryError(
-                f"the rule's column {column} is {types[column]}", f"it should be {min(wanted)}"
-            )
+            raise QueryError(f"the rule's column {column} is {types[column]}", f"it should be {min(wanted)}")
 
 
 def _why_unread(asked: Sequence[Coverage], needs: Sequence[str]) -> str:

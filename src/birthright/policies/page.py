@@ -7,12 +7,15 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 
 from birthright.errors import PageError, UsageError
 from birthright.times import format_duration, parse_duration
+
+if TYPE_CHECKING:
+    import yaml
 
 Risk = Literal["low", "medium", "high", "critical"]
 Effort = Literal["low", "medium", "high"]
@@ -24,6 +27,7 @@ T = TypeVar("T")
 
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _FENCE = re.compile(r"^```(\w*)[ \t]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
+_LONGEST = 500_000
 # What the evaluator binds itself.
 _TAKEN = frozenset({"as_of", "unread_accounts"})
 _SECTIONS = ("Rule", "Remediation", "Tests")
@@ -108,9 +112,7 @@ class Page(msgspec.Struct, frozen=True):
                 known = ", ".join(self.front.parameters) or "none"
                 raise UsageError(f"policy {self.id} has no parameter {name!r}", f"it has: {known}")
         return {
-            name: self._read(name, parameter, overrides[name])
-            if name in overrides
-            else parameter.value()
+            name: self._read(name, parameter, overrides[name]) if name in overrides else parameter.value()
             for name, parameter in self.front.parameters.items()
         }
 
@@ -126,11 +128,14 @@ class Page(msgspec.Struct, frozen=True):
 def read_page(path: Path) -> Page:
     """Read the page in a file. Raises PageError naming the file and the place in it."""
     try:
-        text = path.read_text("utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(_LONGEST + 1)
     except UnicodeDecodeError as error:
         raise PageError(f"{path}: not UTF-8 text (byte {error.start})") from error
     except OSError as error:
         raise PageError(f"{path}: {error.strerror}") from error
+    if len(text) > _LONGEST:
+        raise PageError(f"{path}: too large for a page", f"more than {_LONGEST} characters")
     page = parse_page(text, str(path))
     if page.id != path.stem:
         raise PageError(f"{path}: its id is {page.id!r}", f"name the file {page.id}.md")
@@ -157,9 +162,7 @@ def parse_page(text: str, origin: str) -> Page:
 def _split_front_matter(text: str, origin: str) -> tuple[str, str]:
     match = re.match(r"---[ \t]*\n(.*?)^---[ \t]*$\n?", text, re.MULTILINE | re.DOTALL)
     if not match:
-        raise PageError(
-            f"{origin}: it does not begin with front matter", "YAML between two lines of ---"
-        )
+        raise PageError(f"{origin}: it does not begin with front matter", "YAML between two lines of ---")
     return match[1], text[match.end() :]
 
 
@@ -180,15 +183,53 @@ def read_yaml(text: str, kind: type[T], where: str, first_line: int = 1) -> T:
     """Read YAML into a type. Raises PageError with the line or the field."""
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        # A safe loader, the C one where it was built: ten times as fast.
-        return msgspec.convert(yaml.load(text, loader), kind)  # noqa: S506
+        return msgspec.convert(_load_yaml(text), kind)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + first_line if error.problem_mark else first_line
         raise PageError(f"{where}, line {line}: {error.problem or error.context}") from error
     except (yaml.YAMLError, msgspec.ValidationError, RecursionError, ValueError) as error:
         raise PageError(f"{where}: {' '.join(str(error).split())}") from error
+
+
+def _load_yaml(text: str) -> object:
+    """Load plain values. A key written twice is refused: YAML would let the last one win in silence."""
+    import yaml
+
+    # The C loader, where it was built, is ten times as fast.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            return None
+        _refuse_repeated_keys(root)
+        return loader.construct_document(root)
+    finally:
+        loader.dispose()
+
+
+def _refuse_repeated_keys(root: "yaml.Node") -> None:
+    import yaml
+
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        # An alias is the same node again: looking once is enough, and ends.
+        if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            keys: set[str] = set()
+            for key, value in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.value in keys:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"{key.value!r} is written twice", key.start_mark
+                    )
+                keys.add(str(key.value))
+                waiting.append(value)
+        else:
+            waiting.extend(node.value)
 
 
 def _sections(body: str, origin: str) -> dict[str, str]:
@@ -224,7 +265,7 @@ def _only_fence(section: str, language: str, name: str, origin: str) -> str:
     return found[0]
 
 
-def _as_duration(default: bool | int | str) -> Value:
+def _as_duration(default: bool | int | str) -> Value:  # noqa: FBT001
     if isinstance(default, str) and re.fullmatch(r"(\d+[smhd])+", default):
         return parse_duration(default)
     return default
