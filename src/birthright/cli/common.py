@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 store_option = click.option(
     "--store", type=click.Path(path_type=Path), help="Where scans are kept (default: the user's data folder)."
 )
+from_option = click.option(
+    "--from",
+    "saved",
+    default="latest",
+    show_default=True,
+    metavar="SCAN_ID",
+    help="Which saved scan to look at.",
+)
 config_option = click.option(
     "--config", type=click.Path(path_type=Path), help="Settings to use instead of ./birthright.toml."
 )
@@ -69,7 +77,8 @@ def pages_of(selection: "Selection") -> "list[Page]":
     """Load the chosen pages; every parameter must be one of a page's. Raises UsageError, PageError."""
     from birthright.policies.pack import choose, load_pack
 
-    pages = load_pack(Path(selection.folder) if selection.folder else None)
+    named = {*selection.policies, *selection.overrides} if selection.policies else set()
+    pages = load_pack(Path(selection.folder) if selection.folder else None, named)
     known = {page.id: page for page in pages}
     for policy, values in selection.overrides.items():
         choose(pages, [policy])
@@ -95,12 +104,16 @@ def judge(
 
 
 def saved_selection(info: "ScanInfo") -> "Selection":
-    """Return how a saved scan was judged."""
+    """Return how a saved scan was judged. Raises StoreError."""
     import msgspec
 
+    from birthright.errors import StoreError
     from birthright.findings.build import Selection
 
-    return msgspec.convert(info.extra.get("selection", {}), Selection)
+    try:
+        return msgspec.convert(info.extra.get("selection", {}), Selection)
+    except msgspec.ValidationError as error:
+        raise StoreError(f"scan {info.id} is damaged: {error}", "scan again") from error
 
 
 def _setting(text: str) -> tuple[str, str, str]:

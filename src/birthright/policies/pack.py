@@ -2,16 +2,29 @@
 
 from collections.abc import Iterable, Sequence
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import NoReturn
 
 from birthright.errors import PageError, UsageError
 from birthright.policies.page import Page, parse_page, read_page
 
 
-def load_pack(extra: Path | None = None) -> list[Page]:
-    """Return the built-in pages and those of the folder `extra`, by id. Raises UsageError, PageError."""
-    pages = [*_built_in(), *(read_folder(extra) if extra else ())]
-    return _by_id(pages)
+def load_pack(extra: Path | None = None, ids: Iterable[str] = ()) -> list[Page]:
+    """Return the built-in pages and those of the folder `extra`, by id; with `ids` only these.
+
+    Reading a page costs 2 ms, so those that are not wanted are not read. Raises UsageError, PageError.
+    """
+    built_in = {file.name.removesuffix(".md"): file for file in _built_in()}
+    own = read_folder(extra) if extra else []
+    for page in own:
+        if page.id in built_in:
+            _refuse_double(page, f"pack/{page.id}.md")
+    wanted = set(ids)
+    _check_known(wanted, {*built_in, *(page.id for page in own)})
+    files = [file for name, file in built_in.items() if not wanted or name in wanted]
+    pages = [parse_page(file.read_text("utf-8"), f"pack/{file.name}") for file in files]
+    return _by_id([*pages, *(page for page in own if not wanted or page.id in wanted)])
 
 
 def read_folder(folder: Path) -> list[Page]:
@@ -30,28 +43,35 @@ def choose(pages: Sequence[Page], ids: Iterable[str]) -> list[Page]:
     """Return the pages with these ids, in the pages' order; all of them if no id is given."""
     wanted = set(ids)
     known = {page.id for page in pages}
-    for unknown in sorted(wanted - known):
-        raise UsageError(f"there is no policy {unknown!r}", _nearest(unknown, known))
+    _check_known(wanted, known)
     return [page for page in pages if not wanted or page.id in wanted]
 
 
-def _built_in() -> list[Page]:
+def _built_in() -> list[Traversable]:
     folder = resources.files("birthright.policies") / "pack"
-    files = (file for file in folder.iterdir() if file.name.endswith(".md"))
-    return [parse_page(file.read_text("utf-8"), f"pack/{file.name}") for file in files]
+    return [file for file in folder.iterdir() if file.name.endswith(".md")]
 
 
 def _by_id(pages: Iterable[Page]) -> list[Page]:
-    """Sort the pages. Two of one id are refused: which of them judged would be a matter of luck."""
+    """Sort the pages; two of one id are refused."""
     found: dict[str, Page] = {}
     for page in pages:
         if page.id in found:
-            raise PageError(
-                f"{page.origin}: policy {page.id} is already defined by {found[page.id].origin}",
-                "give your page an id of its own",
-            )
+            _refuse_double(page, found[page.id].origin)
         found[page.id] = page
     return [found[name] for name in sorted(found)]
+
+
+def _refuse_double(page: Page, other: str) -> NoReturn:
+    """Refuse a second page of one id: which of them judged would be a matter of luck."""
+    raise PageError(
+        f"{page.origin}: policy {page.id} is already defined by {other}", "give your page an id of its own"
+    )
+
+
+def _check_known(wanted: set[str], known: set[str]) -> None:
+    for unknown in sorted(wanted - known):
+        raise UsageError(f"there is no policy {unknown!r}", _nearest(unknown, known))
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
