@@ -19,14 +19,15 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-_FIRST_WINDOW = 12
-_GROW = 0.1  # of a place in the window, with every answer
+_FIRST_WINDOW = 8
+_GROW = 0.15  # of a place in the window, with every answer
 _FIRST_RATE = 10.0  # calls a second, after the first refusal
 _LEAST_RATE = 0.2
 _SEARCH = 8  # answers in which the rate doubles while nothing is known
+_ENOUGH = 4  # answers between two refusals that say something about the rate
 _CLIMB = 60  # answers from just under the measured rate to the middle
-_BEYOND = 150  # answers in which the rate doubles from there on
-_UNDER = 0.97  # of the measured rate
+_BEYOND = 300  # answers in which the rate doubles from there on
+_UNDER = 0.95  # of the measured rate
 _STEADY = 0.94
 _UNSURE = 0.7
 _MEMORY = 0.98  # what an answer leaves of the weight of those before it
@@ -43,7 +44,7 @@ class Pacer:
         self._clock = clock
         self._window = float(min(_FIRST_WINDOW, limit))
         self._in_flight = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[asyncio.Future[float]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._next_at = float("-inf")
         self._base: float | None = None  # the rate after the last refusal; None is no limit
@@ -53,12 +54,13 @@ class Pacer:
         self._seen_answers = self._seen_seconds = 0.0  # between refusals, the older the less weight
 
     async def enter(self) -> float:
-        """Wait for a place and for the rate; return the moment at which the call leaves.
+        """Wait for a place and for the rate; return the moment at which the call was let go.
 
-        Every `enter` that returns is followed by one `leave`.
+        Every `enter` that returns is followed by one `leave`. The moment is that of the decision, not of
+        waking up: a call let go just before a refusal was seen is one of the same crowd.
         """
         if self._waiting or not self._admit():
-            await self._queue()
+            return await self._queue()
         return self._clock()
 
     def leave(self) -> None:
@@ -82,6 +84,9 @@ class Pacer:
         if rate is None:
             self._base = _FIRST_RATE
             self._window = max(1.0, self._window / 2)
+        elif self._goal is None and self._answers < _ENOUGH:
+            # So few answers measure nothing; whatever the rate is, it is lower.
+            self._base = max((self._base or _FIRST_RATE) / 2, _LEAST_RATE)
         else:
             self._slow_down(rate, now - self._slowed_at)
         self._slowed_at, self._answers = now, 0
@@ -123,14 +128,14 @@ class Pacer:
         self._in_flight += 1
         return True
 
-    async def _queue(self) -> None:
+    async def _queue(self) -> float:
         """Wait for one's turn; who is cancelled with a place in hand passes it on."""
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         # Whoever made the queue wait may be the rate: then nobody in flight will wake it.
         self._wake()
         try:
-            await turn
+            return await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self.leave()
@@ -142,7 +147,7 @@ class Pacer:
             if self._waiting[0].done():  # cancelled while it waited
                 self._waiting.popleft()
             elif self._admit():
-                self._waiting.popleft().set_result(None)
+                self._waiting.popleft().set_result(self._clock())
             else:
                 return
 

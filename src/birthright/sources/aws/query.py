@@ -1,9 +1,11 @@
 """AWS's query protocol: one signed form POST, one XML answer; retried with care, errors in our words."""
 
 import asyncio
+import logging
 import random
+import time
 from collections import Counter
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 from xml.etree import ElementTree as ET
 
 from birthright.errors import (
@@ -19,16 +21,24 @@ from birthright.sources.aws.session import AwsSession
 from birthright.sources.aws.signing import sign
 from birthright.times import now_exactly
 
-_THROTTLES = frozenset(
+_log = logging.getLogger(__name__.rpartition(".")[0])
+
+# "Too many": of this kind of call, however slowly the others come. It is waited for, not paced.
+_LIMITS = frozenset({"LimitExceeded", "LimitExceededException"})
+_THROTTLES = _LIMITS | frozenset(
     """Throttling ThrottlingException ThrottledException RequestThrottled RequestThrottledException
-    RequestLimitExceeded TooManyRequestsException BandwidthLimitExceeded SlowDown LimitExceeded
-    LimitExceededException PriorRequestNotComplete""".split()
+    RequestLimitExceeded TooManyRequestsException BandwidthLimitExceeded SlowDown PriorRequestNotComplete
+    EC2ThrottledException ProvisionedThroughputExceededException TransactionInProgressException""".split()
 )
-_DENIALS = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "OptInRequired"})
+_PASSING = frozenset({"RequestTimeout", "RequestTimeoutException", "ServiceFailure", "InternalFailure"})
+_DENIALS = frozenset({
+    "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized", "OptInRequired",
+})  # fmt: skip
 _BAD_CREDENTIALS = frozenset(
     """InvalidClientTokenId UnrecognizedClientException SignatureDoesNotMatch IncompleteSignature
-    ExpiredToken ExpiredTokenException TokenRefreshRequired RequestExpired MissingAuthenticationToken
-    MissingAuthenticationTokenException InvalidAccessKeyId AuthFailure""".split()
+    IncompleteSignatureException InvalidSignatureException ExpiredToken ExpiredTokenException
+    TokenRefreshRequired RequestExpired MissingAuthenticationToken MissingAuthenticationTokenException
+    InvalidAccessKeyId AuthFailure InvalidToken""".split()
 )
 _BAD_CREDENTIALS_HINTS = {
     "ExpiredToken": "the session is over: sign in again",
@@ -40,6 +50,7 @@ _BAD_CREDENTIALS_HINTS = {
 _FAILED_TRIES = 5
 _THROTTLED_TRIES = 25
 _LONGEST_PAUSE = 10.0
+_LONGEST_MESSAGE = 300
 _VERSIONS = {"iam": "2010-05-08", "sts": "2011-06-15"}
 
 
@@ -60,9 +71,10 @@ class QueryClient:
         """Ask once, however many requests that takes; return the `<ActionResult>` element.
 
         Raises AccessDeniedError, CredentialsError, ThrottledError, AnswerError, or ReadError whose `code` is
-        AWS's. The retry budget is per call: 5 failures, 25 refusals.
+        AWS's. The retry budget is per call: 5 failures, 25 refusals (which take about a minute).
         """
-        body = urlencode({"Action": action, "Version": self._version, **parameters}).encode()
+        words = [f"&{name}={quote_plus(value)}" for name, value in parameters.items()]
+        body = f"Action={action}&Version={self._version}{''.join(words)}".encode()
         failures = refusals = 0
         while True:
             try:
@@ -71,7 +83,7 @@ class QueryClient:
                 refusals += 1
                 if refusals >= _THROTTLED_TRIES:
                     raise
-                await self._back_off(min(refusals, 4))
+                await self._back_off(min(refusals, 6))
             except AnswerError:
                 failures += 1
                 if failures >= _FAILED_TRIES:
@@ -83,25 +95,40 @@ class QueryClient:
         self._pool.close()
 
     async def _once(self, action: str, body: bytes) -> ET.Element:
+        # Renewing credentials may take a while: nobody else's place is kept meanwhile.
+        credentials = await self._session.credentials()
         left_at = await self._pacer.enter()
         try:
             self.calls[action] += 1
-            response = await self._send(body)
-            try:
-                result = _read(action, response)
-            except ThrottledError:
-                self.refused[action] += 1
+            headers = sign(body, self._pool.host, self._endpoint.scope, credentials, now_exactly())
+            response = await self._post(action, headers, body)
+            result = _read(action, response)
+        except ThrottledError as error:
+            self.refused[action] += 1
+            if error.code not in _LIMITS:
                 self._pacer.throttled(left_at)
-                raise
+            raise
+        else:
             self._pacer.answered()
             return result
         finally:
             self._pacer.leave()
 
-    async def _send(self, body: bytes) -> Response:
-        credentials = self._session.credentials()
-        headers = sign(body, self._pool.host, self._endpoint.scope, credentials, now_exactly())
-        return await self._pool.post(headers, body)
+    async def _post(self, action: str, headers: dict[str, str], body: bytes) -> Response:
+        if not _log.isEnabledFor(logging.DEBUG):
+            return await self._pool.post(headers, body)
+        began = time.monotonic()
+        outcome: object = "no answer"
+        try:
+            response = await self._pool.post(headers, body)
+            request_id = response.headers.get("x-amzn-requestid", "-")
+            outcome = f"{response.status} {_code(response)} {request_id}"
+        except ReadError as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            _log.debug("%s %s %.0f ms", action, outcome, (time.monotonic() - began) * 1000)
+        return response
 
     async def _back_off(self, tries: int) -> None:
         """Pause before asking again: doubling, with full jitter so that callers do not march in step."""
@@ -111,10 +138,9 @@ class QueryClient:
 def _read(action: str, response: Response) -> ET.Element:
     try:
         root = ET.fromstring(response.body)  # noqa: S314  expat bounds entity expansion
-    except ET.ParseError as error:
-        if response.status in {429, 503}:
-            raise ThrottledError(f"{action}: HTTP {response.status}") from error
-        raise AnswerError(f"{action}: HTTP {response.status}, and the answer is not XML ({error})") from error
+    except (ET.ParseError, ValueError, LookupError) as error:
+        # An encoding that nobody knows is a LookupError, one that cannot be had a ValueError.
+        raise _no_document(action, response, error) from None
     _drop_namespaces(root)
     if response.status != 200:  # noqa: PLR2004  HTTP's "OK"
         raise _error(action, response, root)
@@ -124,10 +150,19 @@ def _read(action: str, response: Response) -> ET.Element:
     return result
 
 
+def _no_document(action: str, response: Response, error: Exception) -> ReadError:
+    """Say what an answer is that AWS did not write, or not to the end."""
+    if response.status in {429, 503}:
+        return ThrottledError(f"{action}: HTTP {response.status}")
+    if response.status == 407:  # noqa: PLR2004  HTTP's "proxy authentication required"
+        return ReadError("the proxy wants a name and a password", "HTTP_PROXY=http://name:password@host:port")
+    return AnswerError(f"{action}: HTTP {response.status}, and the answer is not XML ({error})")
+
+
 def _error(action: str, response: Response, root: ET.Element) -> ReadError:
     """Turn an error document into the error of ours that says what it means for the reader."""
     code = root.findtext(".//Code") or f"HTTP {response.status}"
-    message = " ".join((root.findtext(".//Message") or "").split())
+    message = _message(root)
     text = f"{action}: {code}" + (f", {message}" if message else "")
     if code in _THROTTLES or response.status == 429:  # noqa: PLR2004  HTTP's "too many requests"
         return ThrottledError(text, "AWS kept saying so until the retry budget was spent", code)
@@ -136,9 +171,27 @@ def _error(action: str, response: Response, root: ET.Element) -> ReadError:
     if code in _BAD_CREDENTIALS:
         hint = _BAD_CREDENTIALS_HINTS.get(code, "check the credentials in use: aws sts get-caller-identity")
         return CredentialsError(text, hint, code)
-    if response.status >= 500:  # noqa: PLR2004  HTTP's server errors
+    if response.status >= 500 or code in _PASSING:  # noqa: PLR2004  HTTP's server errors
         return AnswerError(text, code=code)
     return ReadError(text, code=code)
+
+
+def _message(root: ET.Element) -> str:
+    """Return AWS's message in one line.
+
+    To a wrong signature AWS adds the request as it saw it, in which the session token stands.
+    """
+    text = (root.findtext(".//Message") or "").partition("The Canonical String")[0]
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]}..."
+
+
+def _code(response: Response) -> str:
+    """Find the error code of an answer for the log."""
+    if response.status == 200:  # noqa: PLR2004  HTTP's "OK"
+        return "OK"
+    code = response.body.partition(b"<Code>")[2].partition(b"</Code>")[0]
+    return code[:60].decode("latin-1") or "-"
 
 
 def _drop_namespaces(root: ET.Element) -> None:

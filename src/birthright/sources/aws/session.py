@@ -5,16 +5,22 @@ here what they mean to the AWS CLI. Only credentials and addresses come from bot
 used for reading.
 """
 
+import asyncio
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
 
-import botocore.exceptions
+import botocore.exceptions as theirs
 import botocore.session
 import msgspec
 from botocore.configprovider import ConfiguredEndpointProvider
+from botocore.credentials import RefreshableCredentials
+from botocore.endpoint_provider import EndpointProvider
 from botocore.httpsession import get_cert_path
-from botocore.utils import get_environ_proxies
+from botocore.utils import get_environ_proxies, validate_region_name
 
 from birthright.errors import BirthrightError, CredentialsError, ReadError, UsageError
 from birthright.secret import Secret
@@ -22,14 +28,26 @@ from birthright.sources.aws.http import Pool
 from birthright.sources.aws.signing import Credentials, Scope
 
 _WRONG_SETTINGS = (
-    botocore.exceptions.ProfileNotFound,
-    botocore.exceptions.ConfigParseError,
-    botocore.exceptions.ConfigNotFound,
-    botocore.exceptions.InvalidConfigError,
-    botocore.exceptions.InvalidRegionError,
-    botocore.exceptions.UnknownRegionError,
-    botocore.exceptions.NoRegionError,
+    theirs.BaseEndpointResolverError,
+    theirs.ConfigNotFound,
+    theirs.ConfigParseError,
+    theirs.EndpointProviderError,
+    theirs.InvalidConfigError,
+    theirs.InvalidDefaultsMode,
+    theirs.InvalidEndpointConfigurationError,
+    theirs.InvalidIMDSEndpointError,
+    theirs.InvalidIMDSEndpointModeError,
+    theirs.InvalidProxiesConfigError,
+    theirs.InvalidRegionError,
+    theirs.InvalidRetryConfigurationError,
+    theirs.InvalidSTSRegionalEndpointsConfigError,
+    theirs.ProfileNotFound,
+    theirs.UnknownRegionError,
+    theirs.UnknownServiceError,
 )
+_UNREACHABLE = (theirs.ConnectionError, theirs.HTTPClientError)
+_SIGN_IN = "sign in again, or choose another --profile"
+_LONGEST_TEXT = 500
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -46,42 +64,72 @@ class AwsSession:
         with translated():
             self._botocore = botocore.session.Session(profile=profile)
             self.region: str = region or self._botocore.get_config_variable("region") or "us-east-1"
+            validate_region_name(self.region)
             self._provider = self._botocore.get_credentials()
         if self._provider is None:
             raise CredentialsError(
                 "there are no AWS credentials",
                 "set AWS_PROFILE or --profile, sign in with 'aws sso login', or use --credential-report FILE",
             )
+        self._frozen: Any = None
+        self._credentials: Credentials | None = None
 
-    def credentials(self) -> Credentials:
-        """Return what to sign with now; what expires is renewed first. Raises CredentialsError."""
+    async def credentials(self) -> Credentials:
+        """Return what to sign with now; what expires is renewed first. Raises CredentialsError, ReadError.
+
+        Renewing asks the network, a process or a file, so it happens in a thread.
+        """
+        provider = self._provider
+        if not isinstance(provider, RefreshableCredentials):
+            return self._credentials or self._freeze()
         with translated():
-            frozen = self._provider.get_frozen_credentials()
-        token = Secret(frozen.token) if frozen.token else None
-        return Credentials(frozen.access_key, Secret(frozen.secret_key), token)
+            due = provider.refresh_needed()
+        return await asyncio.to_thread(self._freeze) if due else self._freeze()
 
     def endpoint(self, service: str) -> Endpoint:
         """Resolve a service's endpoint the way AWS clients do. Raises UsageError for an unknown region."""
         with translated():
             configured = self._configured(service)
-            if configured:
-                return Endpoint(_checked(configured), Scope(self.region, service))
-            found = self._botocore.get_component("endpoint_resolver").construct_endpoint(
-                service,
-                self.region,
-                use_fips_endpoint=bool(self._botocore.get_config_variable("use_fips_endpoint")),
-                use_dualstack_endpoint=bool(self._botocore.get_config_variable("use_dualstack_endpoint")),
-            )
-        if not found:
-            raise UsageError(f"there is no {service} endpoint for region {self.region!r}")
-        region = found.get("credentialScope", {}).get("region", self.region)
-        return Endpoint(f"https://{found['hostname']}", Scope(region, service))
+            region, fips = _without_fips(self.region)
+            loader = self._botocore.get_component("data_loader")
+            partitions = loader.load_data("partitions")
+            if not configured and not _is_known(partitions, region):
+                raise UsageError(
+                    f"there is no AWS region {self.region!r}", "look at --region, AWS_REGION and ~/.aws/config"
+                )
+            rules = loader.load_service_model(service, "endpoint-rule-set-1")
+            wanted = self._wishes(region, fips=fips, url=_checked(configured) if configured else None)
+            known = {name: value for name, value in wanted.items() if name in rules["parameters"]}
+            found = EndpointProvider(rules, partitions).resolve_endpoint(**known)
+        schemes = found.properties.get("authSchemes") or [{}]
+        return Endpoint(found.url.rstrip("/"), Scope(schemes[0].get("signingRegion", region), service))
 
     def pool(self, endpoint: Endpoint) -> Pool:
         """Return a connection pool for an endpoint, through the proxy the environment names."""
-        proxies = get_environ_proxies(endpoint.url)
-        trusted = self._botocore.get_config_variable("ca_bundle") or get_cert_path(verify=True)
+        with translated():
+            proxies = get_environ_proxies(endpoint.url)
+            trusted = self._botocore.get_config_variable("ca_bundle") or get_cert_path(verify=True)
         return Pool(endpoint.url, proxies.get(endpoint.url.partition(":")[0]), trusted)
+
+    def _freeze(self) -> Credentials:
+        with translated():
+            frozen = self._provider.get_frozen_credentials()
+        if self._credentials is None or frozen != self._frozen:
+            token = Secret(frozen.token) if frozen.token else None
+            self._frozen = frozen
+            self._credentials = Credentials(frozen.access_key, Secret(frozen.secret_key), token)
+        return self._credentials
+
+    def _wishes(self, region: str, *, fips: bool, url: str | None) -> dict[str, object]:
+        """Return what the rules of AWS's endpoints ask for."""
+        ask = self._botocore.get_config_variable
+        wishes: dict[str, object] = {
+            "Region": region,
+            "UseFIPS": fips or bool(ask("use_fips_endpoint")),
+            "UseDualStack": bool(ask("use_dualstack_endpoint")),
+            "UseGlobalEndpoint": not url and ask("sts_regional_endpoints") == "legacy",
+        }
+        return {**wishes, "Endpoint": url} if url else wishes
 
     def _configured(self, service: str) -> str | None:
         if self._botocore.get_config_variable("ignore_configured_endpoint_urls"):
@@ -98,26 +146,60 @@ class AwsSession:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn botocore's exceptions into birthright's; the one place where that happens."""
+    """Turn botocore's exceptions into birthright's; the one place where that happens.
+
+    The original is not chained: what a credential process printed may hang on it.
+    """
     try:
         yield
-    except botocore.exceptions.BotoCoreError as error:
-        raise translate(error) from error
+    except BirthrightError:
+        raise
+    except (theirs.BotoCoreError, theirs.ClientError) as error:
+        raise translate(error) from None
+    except (OSError, ValueError, KeyError) as error:
+        # What botocore lets through: a credential process that is not there or prints no JSON, a cache
+        # that cannot be read.
+        text = error.strerror if isinstance(error, OSError) else type(error).__name__
+        raise CredentialsError(f"no usable AWS credentials: {text}", _SIGN_IN) from None
 
 
-def translate(error: botocore.exceptions.BotoCoreError) -> BirthrightError:
-    """Choose the error of ours for one of botocore's: wrong settings, or no credentials to be had."""
-    text = " ".join(str(error).split())
+def translate(error: theirs.BotoCoreError | theirs.ClientError) -> BirthrightError:
+    """Choose the error of ours for one of botocore's: wrong settings, no network, or no credentials."""
+    text = " ".join(str(error).split())[:_LONGEST_TEXT]
     if isinstance(error, _WRONG_SETTINGS):
         return UsageError(text, "look at AWS_PROFILE, AWS_REGION and ~/.aws/config")
-    if isinstance(error, botocore.exceptions.HTTPClientError):
+    if isinstance(error, _UNREACHABLE):
         return ReadError(f"the credentials' own source cannot be reached: {text}")
-    return CredentialsError(
-        f"no usable AWS credentials: {text}", "sign in again, or choose another --profile"
+    return CredentialsError(f"no usable AWS credentials: {text}", _SIGN_IN)
+
+
+def _without_fips(region: str) -> tuple[str, bool]:
+    """Read the old spelling `fips-us-gov-west-1` as AWS clients do."""
+    plain = region.replace("fips-", "").replace("-fips", "")
+    return plain, plain != region
+
+
+def _is_known(partitions: dict[str, Any], region: str) -> bool:
+    """Whether some partition has such a region, or could have: new ones come without an update."""
+    return any(
+        region in partition["regions"] or re.match(partition["regionRegex"], region)
+        for partition in partitions["partitions"]
     )
 
 
 def _checked(url: str) -> str:
-    if not url.startswith(("http://", "https://")):
-        raise UsageError(f"the endpoint {url!r} is not a URL", "AWS_ENDPOINT_URL begins with https://")
+    """Refuse an endpoint that no connection can be made to."""
+    try:
+        parts = urlsplit(url)
+        name = (parts.hostname or "").encode("idna")
+        usable = parts.scheme in {"http", "https"} and bool(name) and parts.port != 0
+        # They would be lost, or sent unsigned.
+        usable = usable and not (parts.query or parts.fragment or parts.username or parts.path.strip("/"))
+    except ValueError:
+        usable = False
+    if not usable or not url.isascii() or not url.isprintable():
+        shown = url if "@" not in url else url.rpartition("@")[2]
+        raise UsageError(
+            f"the endpoint {shown[:100]!r} is not a URL of a host", "AWS_ENDPOINT_URL=https://host[:port]"
+        )
     return url.rstrip("/")

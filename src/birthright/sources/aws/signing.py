@@ -6,7 +6,6 @@ against botocore's signer. botocore's own costs several times the CPU, for forms
 
 import hashlib
 import hmac
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -35,31 +34,33 @@ class Scope(msgspec.Struct, frozen=True):
 def sign(body: bytes, host: str, scope: Scope, credentials: Credentials, moment: datetime) -> dict[str, str]:
     """Return the headers that make `POST / HTTP/1.1` with this form body a signed request."""
     stamp = moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    # Signed headers are canonical in alphabetical order, which this is.
     headers = {"content-type": CONTENT_TYPE, "host": host, "x-amz-date": stamp}
     if credentials.token:
         headers["x-amz-security-token"] = credentials.token.reveal()
     where = f"{stamp[:8]}/{scope.region}/{scope.service}/aws4_request"
-    key = _signing_key(credentials.secret.reveal(), stamp[:8], scope.region, scope.service)
-    text = f"AWS4-HMAC-SHA256\n{stamp}\n{where}\n{_canonical_digest(body, headers)}"
-    signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    names = ";".join(headers)
+    digest = _canonical_digest(body, headers, names)
+    key = _signing_key(credentials.secret, stamp[:8], scope.region, scope.service)
+    text = f"AWS4-HMAC-SHA256\n{stamp}\n{where}\n{digest}"
+    signature = hmac.digest(key, text.encode(), "sha256").hex()
     headers["authorization"] = (
         f"AWS4-HMAC-SHA256 Credential={credentials.access_key_id}/{where}, "
-        f"SignedHeaders={';'.join(sorted(headers))}, Signature={signature}"
+        f"SignedHeaders={names}, Signature={signature}"
     )
     return headers
 
 
-def _canonical_digest(body: bytes, headers: Mapping[str, str]) -> str:
-    lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
-    names = ";".join(sorted(headers))
+def _canonical_digest(body: bytes, headers: dict[str, str], names: str) -> str:
+    lines = "".join([f"{name}:{value}\n" for name, value in headers.items()])
     request = f"POST\n/\n\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}"
     return hashlib.sha256(request.encode()).hexdigest()
 
 
-@lru_cache(maxsize=1024)
-def _signing_key(secret: str, day: str, region: str, service: str) -> bytes:
+@lru_cache(maxsize=64)
+def _signing_key(secret: Secret, day: str, region: str, service: str) -> bytes:
     """Derive the day's key once; it takes four of the six hashes of a signature."""
-    key = f"AWS4{secret}".encode()
+    key = f"AWS4{secret.reveal()}".encode()
     for part in (day, region, service, "aws4_request"):
-        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+        key = hmac.digest(key, part.encode(), "sha256")
     return key
