@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from birthright.errors import PageError, UsageError
 from birthright.policies.pack import load_pack
 from birthright.policies.page import Page, Parameter, parse_page, read_page
-
-from conftest import PAGE  # isort: skip
+from policy_helpers import PAGE
 
 PACK = load_pack()
 

@@ -47,11 +47,13 @@ def _save(folder: Path) -> tuple[Path, Path, Path]:
 
 
 def _keys(answer: dict[str, object]) -> str:
-    return json.dumps({"AccessKeyMetadata": answer["AccessKeyMetadata"]}, default=datetime.isoformat, indent=2)
+    return json.dumps(
+        {"AccessKeyMetadata": answer["AccessKeyMetadata"]}, default=datetime.isoformat, indent=2
+    )
 
 
 def _without_lookups(facts: AccountFacts, live: AccountFacts) -> list[AccessKey]:
-    """Leave out what only GetAccessKeyLastUsed says, and users without keys: a file with none names nobody."""
+    """Leave out what only a look-up says, and users without keys: a file with none names nobody."""
     have_keys = {key.user_name for key in live.access_keys if key.created_source}
     looked_up = {key.access_key_id for key in live.access_keys if key.last_used_source == "lookup"}
     nothing = dict.fromkeys(("last_used_at", "last_used_region", "last_used_service", "last_used_source"))
