@@ -2,10 +2,12 @@
 
 import tomllib
 from pathlib import Path
+from typing import Annotated, Literal
 
 import msgspec
 
 from birthright.errors import UsageError
+from birthright.times import parse_duration
 
 DEFAULT = Path("birthright.toml")
 
@@ -15,12 +17,12 @@ class ScanSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     policy: tuple[str, ...] = ()
     policies: str | None = None
-    depth: str | None = None
+    depth: Literal["report", "keys"] | None = None
     profile: str | None = None
     region: str | None = None
     store: str | None = None
     report_deadline: str | None = None
-    max_in_flight: int | None = None
+    max_in_flight: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
     all_users: bool | None = None
 
 
@@ -47,8 +49,20 @@ def load_settings(path: Path | None) -> Settings:
         return Settings()
     path = path or DEFAULT
     try:
-        return msgspec.convert(tomllib.loads(path.read_text("utf-8")), Settings)
+        settings = msgspec.convert(tomllib.loads(path.read_text("utf-8")), Settings)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError, RecursionError) as error:
         raise UsageError(f"{path}: {error}") from error
+    if settings.scan.report_deadline is not None:
+        _check_duration(path, "scan.report_deadline", settings.scan.report_deadline)
+    _check_duration(path, "retirement.in_use", settings.retirement.in_use)
+    return settings
+
+
+def _check_duration(path: Path, field: str, text: str) -> None:
+    """Refuse a duration that cannot be read, naming its place."""
+    try:
+        parse_duration(text)
+    except UsageError as error:
+        raise UsageError(f"{path}: {field}: {error.message}", error.hint) from error

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from birthright.errors import UsageError
 
+_SHOWN = 40
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -38,7 +39,10 @@ def parse_duration(text: str) -> timedelta:
     parts = re.findall(r"(\d+)([smhd])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise UsageError(f"{text!r} is not a duration", "write it like 7s, 15m, 3h or 45d")
-    return timedelta(seconds=sum(int(number) * _UNITS[unit] for number, unit in parts))
+    try:
+        return timedelta(seconds=sum(int(number) * _UNITS[unit] for number, unit in parts))
+    except (OverflowError, ValueError) as error:
+        raise UsageError(f"{text[:_SHOWN]!r} is longer than any duration", "7s, 15m, 3h, 45d") from error
 
 
 def format_duration(length: timedelta) -> str:

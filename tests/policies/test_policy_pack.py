@@ -15,7 +15,7 @@ from birthright.policies.pack import choose, load_pack
 from birthright.policies.page import Page, parse_page
 
 PACK = load_pack()
-PLACEHOLDERS = {"user_name", "access_key_id", "account_id"}
+PLACEHOLDERS = {"user_name", "access_key_id", "account_id", "partition"}
 
 
 def ids(page: Page) -> str:

@@ -13,7 +13,6 @@ from birthright.facts.model import AccountFacts, Coverage
 from birthright.sources.files import collect_files
 from birthright.sources.listings import read_access_keys, read_users
 
-AS_OF = datetime(2026, 11, 22, tzinfo=UTC)
 BORN = datetime(2026, 1, 1, 10, tzinfo=UTC)
 CSV = """\
 user,arn,user_creation_time,password_enabled,password_last_used,password_last_changed,mfa_active,\
@@ -63,7 +62,6 @@ def collect(
         write(tmp_path, "report.csv", report),
         [write(tmp_path, f"keys{n}.json", content) for n, content in enumerate(keys)],
         None if users is None else write(tmp_path, "users.json", users),
-        AS_OF,
     )
 
 
@@ -102,14 +100,16 @@ def test_all_files_give_exact_keys(tmp_path: Path) -> None:
         ("AKIABOB1", 1, False),
     ]
     made = datetime(2026, 11, 21, tzinfo=UTC)
+    # Only the report's envelope has a time; the facts of other files are of no known instant.
+    assert [c.report_generated_at for c in facts.coverage[:2]] == [made, None]
     assert facts.coverage[1] == Coverage(
         "111122223333",
         "ListUsers",
         "ok",
         "from file users.json",
         rows=2,
-        as_of=AS_OF,
-        report_generated_at=made,
+        as_of=None,
+        report_generated_at=None,
     )
     assert said(facts)["ListAccessKeys"] == ("ok", "from file keys0.json, keys1.json")
 
@@ -261,7 +261,7 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
             with pytest.raises(UsageError, match=message):
                 read(path)
         with pytest.raises(UsageError, match=message):
-            collect_files(path, [], None, AS_OF)
+            collect_files(path, [], None)
 
 
 def test_files_of_other_accounts_are_refused(tmp_path: Path) -> None:

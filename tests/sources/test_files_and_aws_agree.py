@@ -28,7 +28,7 @@ def test_files_made_from_an_account_give_its_facts(seed: int, users: int, tmp_pa
             patch.setenv(name, value)
         live = asyncio.run(collect_account(AwsSession(), Options(all_users=True), now()))
         report, listing, keys = _save(tmp_path)
-    offline = collect_files(report, [keys], listing, now())
+    offline = collect_files(report, [keys], listing)
     assert offline.principals == live.principals
     assert _without_lookups(offline, live) == _without_lookups(live, live)
 

@@ -4,16 +4,20 @@ from pathlib import Path
 
 import click
 
-from birthright.cli.common import config_option, store_option
+from birthright.cli.common import config_option, from_option, store_option
 
 
 @click.command("explain")
 @click.argument("subject", metavar="FINGERPRINT|KEYID|USER")
-@click.option("--from", "saved", default="latest", show_default=True, metavar="SCAN_ID")
+@from_option
 @store_option
 @config_option
 def command(subject: str, saved: str, store: Path | None, config: Path | None) -> int:
-    """Show what was seen, when and from which source, the rule, and what to do."""
+    """Show what a finding rests on, and what to do.
+
+    It says what was seen, when and by which source, what to do about it, and the rules behind it.
+    Six characters of a fingerprint are enough; 'root' is the account's root user.
+    """
     import sys
 
     from birthright.cli.common import judge, pages_of, saved_selection, store_folder

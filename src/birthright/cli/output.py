@@ -1,8 +1,10 @@
 """Where a document goes: to the terminal, to files, or both."""
 
 import io
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +21,14 @@ def check_outputs(files: Sequence[Path], form: str | None) -> None:
     if form and len(files) > 1:
         raise UsageError("--format goes with one -o", "the ending of each file says its format")
     for file in files:
-        if not form:
-            format_of(file)
         if file.is_dir():
             raise UsageError(f"{file} is a folder", "-o names a file")
+        if not form:
+            format_of(file)
         if not file.parent.is_dir():
-            raise StoreError(f"{file.parent}: there is no such folder")
+            raise UsageError(f"{file.parent}: there is no such folder", "create it first")
+        if not os.access(file if file.exists() else file.parent, os.W_OK):
+            raise StoreError(f"cannot write {file}", "choose another place or change its permissions")
 
 
 def shows_evidence(files: Sequence[Path], form: str | None) -> bool:
@@ -45,4 +49,23 @@ def deliver(document: "Document", files: Sequence[Path], form: str | None) -> No
         renderer(form or format_of(file))(document, out)
         write_atomically(file, out.getvalue().encode())
     if not (files and form):
-        renderer(form or "terminal")(document, sys.stdout)
+        _print(document, form or "terminal")
+
+
+def _print(document: "Document", form: str) -> None:
+    """Print; whoever stops reading has seen enough, and the verdict is still the exit code."""
+    from birthright.reports.formats import renderer
+
+    try:
+        renderer(form)(document, sys.stdout)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence_stdout()
+
+
+def silence_stdout() -> None:
+    """Point stdout to nowhere: what is left in its buffer must not fail again as Python ends."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -4,24 +4,33 @@ from pathlib import Path
 
 import click
 
-from birthright.cli.common import config_option, store_option
+from birthright.cli.common import config_option, from_option, store_option
 
 
 @click.command("query")
 @click.argument("sql")
-@click.option("--from", "saved", default="latest", show_default=True, metavar="SCAN_ID")
+@from_option
 @click.option(
-    "--format", "form", type=click.Choice(["terminal", "csv", "jsonl"]), default="terminal", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(["terminal", "csv", "jsonl"]),
+    default="terminal",
+    show_default=True,
+    help="How to print the rows.",
 )
 @store_option
 @config_option
 def command(sql: str, saved: str, form: str, store: Path | None, config: Path | None) -> None:
-    r"""Run a SELECT over the tables principals, access_keys and coverage of a saved scan.
+    """Run a SELECT over the facts of a saved scan.
+
+    Its tables are principals, access_keys and coverage; 'describe access_keys' is written as
+    "select * from (describe access_keys)". It is DuckDB's SQL; times are UTC, $as_of is the scan's.
+    Nothing but one SELECT is ever run, and it sees nothing but the scan.
 
     \b
     birthright query "select user_name, access_key_id, created_at from access_keys
                       where status = 'Active' order by created_at"
-    """
+    """  # noqa: D301 - click wants the control character itself
     import sys
 
     from birthright.cli.common import store_folder
@@ -32,6 +41,7 @@ def command(sql: str, saved: str, form: str, store: Path | None, config: Path | 
 
     folder = store_folder(store, load_settings(config))
     info = load_info(folder, saved)
-    result = Engine(scan_dir(folder, info.id)).select(sql, {"as_of": info.as_of.replace(tzinfo=None)})
+    engine = Engine(scan_dir(folder, info.id))
+    result = engine.select(sql, {"as_of": info.as_of.replace(tzinfo=None)})
     names = [column[0] for column in result.description or ()]
-    render_rows(names, iter(result.fetchone, None), form, sys.stdout)
+    render_rows(names, engine.rows(result), form, sys.stdout)

@@ -83,10 +83,12 @@ def save_scan(
 def list_scans(store: Path) -> list[str]:
     """Return the ids of all scans, oldest first; none without a store. Raises StoreError."""
     try:
-        found = [p.parent.name for p in (store / "scans").glob(f"*/{_INFO}")]
+        infos = [p for p in (store / "scans").glob(f"*/{_INFO}") if _ID.fullmatch(p.parent.name)]
+        # Within one second the id's random end says nothing; when it was written does.
+        infos.sort(key=lambda info: (info.parent.name.partition("-")[0], info.stat().st_mtime_ns))
     except OSError as error:
         raise StoreError(f"cannot read {store}: {error.strerror}") from error
-    return sorted(name for name in found if _ID.fullmatch(name))
+    return [info.parent.name for info in infos]
 
 
 def scan_dir(store: Path, scan_id: str) -> Path:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -20,7 +20,7 @@ from birthright.findings.model import (
     Scan,
     Summary,
 )
-from birthright.policies.evaluator import Evaluator, Judgement, Row
+from birthright.policies.evaluator import Evaluator, Judgement, Row, Verdict
 from birthright.policies.page import Page, show_value
 from birthright.times import format_instant
 
@@ -28,6 +28,8 @@ IN_USE = timedelta(days=90)
 # AWS shows `never used` for a key that was used a moment ago: a young key's disuse is not known.
 _SETTLED = timedelta(days=1)
 _FOREVER = datetime.max.replace(tzinfo=UTC)
+_VERDICTS: tuple[Verdict, ...] = ("fail", "unknown", "pass")
+_ANSWERED = frozenset({"ok", "partial"})
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -59,7 +61,7 @@ def build_document(
     Raises PageError for a rule that is not acceptable, StoreError if the facts cannot be read.
     """
     judgements = [evaluator.judge(page, selection.overrides.get(page.id), passes=passes) for page in pages]
-    context = _Context(info.as_of, selection.in_use, evaluator.coverage, evidence=evidence)
+    context = _Context(info.as_of, selection.in_use, evaluator if evidence else None)
     findings = [finding for judgement in judgements for finding in _findings(judgement, context)]
     return Document(
         schema=SCHEMA,
@@ -77,27 +79,39 @@ def build_document(
 
 
 class _Context:
-    """What all findings of a scan share: its instant, what in use means, and when each source spoke."""
+    """What all findings of a scan share: its instant, what in use means, and who said what when.
 
-    def __init__(
-        self, as_of: datetime, in_use: timedelta, coverage: Iterable[Coverage], *, evidence: bool
-    ) -> None:
+    Without an evaluator the findings carry no evidence.
+    """
+
+    def __init__(self, as_of: datetime, in_use: timedelta, evaluator: Evaluator | None = None) -> None:
         self.as_of = as_of
         self.in_use = in_use
-        self.evidence = evidence
+        self.evidence = evaluator is not None
+        coverage = evaluator.coverage if evaluator else ()
         self._spoke = {(row.account_id, row.source): row.report_generated_at or row.as_of for row in coverage}
+        self._listed = {
+            row.account_id for row in coverage if row.source == "ListUsers" and row.status in _ANSWERED
+        }
+        self._unlisted = _unlisted(evaluator) if evaluator and self._listed else frozenset()
 
     def spoke_at(self, account_id: str, source: str) -> datetime | None:
         return self._spoke.get((account_id, source))
 
-    def has(self, account_id: str, source: str) -> bool:
-        return (account_id, source) in self._spoke
+    def lists(self, account_id: str, user_name: str | None) -> bool:
+        """Whether ListUsers told of this user: then its word goes before the report's."""
+        return account_id in self._listed and (account_id, user_name) not in self._unlisted
+
+
+def _unlisted(evaluator: Evaluator) -> frozenset[tuple[str, str]]:
+    """Name the principals that ListUsers did not tell of, root among them."""
+    sql = "select account_id, user_name from principals where in_listing is not true"
+    return frozenset(evaluator.engine.rows(evaluator.engine.select(sql)))
 
 
 def _findings(judgement: Judgement, context: _Context) -> Iterator[Finding]:
-    ordinals = _ordinals(judgement.rows)
-    for row in judgement.rows:
-        yield _finding(judgement.page, row, next(ordinals[_identity(row)]), context)
+    for row, ordinal in _numbered(judgement.rows):
+        yield _finding(judgement.page, row, ordinal, context)
     for account, reason in judgement.unread.items():
         yield _unread_finding(judgement.page, account, reason)
 
@@ -129,7 +143,7 @@ def _finding(page: Page, row: Row, ordinal: int, context: _Context) -> Finding:
 def _unread_finding(page: Page, account: str, reason: str) -> Finding:
     """Make the one finding of an account that answered nothing the policy could be judged by."""
     empty = Row(verdict="unknown", reason=f"could not be judged: {reason}", account_id=account)
-    return _finding(page, empty, 0, _Context(_FOREVER, IN_USE, (), evidence=False))
+    return _finding(page, empty, 0, _Context(_FOREVER, IN_USE))
 
 
 def _identity(row: Row) -> tuple[str, str, str]:
@@ -141,9 +155,21 @@ def _identity(row: Row) -> tuple[str, str, str]:
     return row.account_id, row.user_name or "", made
 
 
-def _ordinals(rows: Iterable[Row]) -> dict[tuple[str, str, str], Iterator[int]]:
-    """Give each key of one user that was made in the same second its number."""
-    return {identity: iter(range(count)) for identity, count in Counter(map(_identity, rows)).items()}
+def _numbered(rows: Iterable[Row]) -> Iterator[tuple[Row, int]]:
+    """Give each row its number among the keys of one user that were made in the same second.
+
+    Failures are counted first, passes last, so that a failure has the same number whether or not
+    passes are asked for, and at the depth that knows the keys' slots as at the one that knows their ids.
+    """
+    counted: Counter[tuple[str, str, str]] = Counter()
+    for row in sorted(rows, key=_rank):
+        identity = _identity(row)
+        yield row, counted[identity]
+        counted[identity] += 1
+
+
+def _rank(row: Row) -> tuple[int, str, int]:
+    return _VERDICTS.index(row.verdict), row.access_key_id or "", row.slot or 0
 
 
 def _fingerprint(*parts: str | int) -> str:
@@ -161,7 +187,12 @@ def _remedy(page: Page, row: Row, context: _Context) -> Remedy:
 
 
 def _in_use(row: Row, context: _Context) -> bool | None:
-    """Whether a key is in use; None if that is not known, as for a young key that shows no use."""
+    """Whether a key is in use; None if that is not known, as for a young key that shows no use.
+
+    An inactive key cannot be used, however lately it was.
+    """
+    if row.status == "Inactive":
+        return False
     if row.last_used_at is not None:
         return context.as_of - row.last_used_at < context.in_use
     if row.ever_used is False and row.created_at is not None:
@@ -173,7 +204,7 @@ def _evidence(page: Page, row: Row, context: _Context) -> Iterator[Evidence]:
     if page.front.subject == "access-key" and row.user_name is not None:
         yield from _key_evidence(row, context)
     if row.user_name is not None:
-        listed = not row.is_root and context.has(row.account_id, "ListUsers")
+        listed = context.lists(row.account_id, row.user_name)
         source = "ListUsers" if listed else "GetCredentialReport"
         yield _fact(row, "user_created_at", source, context)
         yield _fact(row, "console_password", "GetCredentialReport", context)
@@ -181,6 +212,9 @@ def _evidence(page: Page, row: Row, context: _Context) -> Iterator[Evidence]:
 
 def _key_evidence(row: Row, context: _Context) -> Iterator[Evidence]:
     source = "ListAccessKeys" if row.created_source == "listing" else "GetCredentialReport"
+    if row.access_key_id is None and row.slot is not None:
+        # All that tells a user's two keys apart where no id was read.
+        yield _fact(row, "slot", "GetCredentialReport", context)
     yield _fact(row, "status", source, context)
     yield _fact(row, "created_at", source, context)
     used = "GetAccessKeyLastUsed" if row.last_used_source == "lookup" else "GetCredentialReport"
@@ -227,18 +261,25 @@ def _policy_line(judgement: Judgement) -> PolicyLine:
     )
 
 
-def by_subject(findings: Iterable[Finding]) -> dict[tuple[str, ...], list[Finding]]:
-    """Group findings by what they are about: account, user, key."""
-    groups: dict[tuple[str, ...], list[Finding]] = {}
-    subject: Callable[[Finding], tuple[str, ...]] = _subject
+def by_subject(findings: Iterable[Finding]) -> list[list[Finding]]:
+    """Group findings by what they are about: an account, a user, a key.
+
+    Two keys without ids that look the same in everything are still two: a policy judges each once.
+    """
+    groups: dict[tuple[object, ...], list[Finding]] = {}
+    copies: Counter[tuple[object, ...]] = Counter()
     for finding in findings:
-        groups.setdefault(subject(finding), []).append(finding)
-    return groups
+        subject = _subject(finding)
+        copies[finding.policy, *subject] += 1
+        groups.setdefault((copies[finding.policy, *subject], *subject), []).append(finding)
+    return list(groups.values())
 
 
-def _subject(finding: Finding) -> tuple[str, ...]:
-    made = format_instant(finding.created_at) if finding.created_at else ""
-    return finding.account_id, finding.user_name or "", finding.access_key_id or "", made
+def _subject(finding: Finding) -> tuple[object, ...]:
+    if finding.access_key_id:
+        return finding.account_id, finding.access_key_id
+    f = finding
+    return f.account_id, f.user_name, f.created_at, f.status, f.ever_used, f.last_used_at
 
 
 def exit_code(document: Document) -> int:

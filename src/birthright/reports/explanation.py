@@ -1,4 +1,4 @@
-"""One subject in full: what was seen, when and where, each verdict, the rule behind it, and what to do."""
+"""One subject in full: each verdict, what was seen, when and where, what to do, and the rules behind it."""
 
 import re
 import shlex
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -14,11 +14,13 @@ from rich.text import Text
 from birthright.errors import UsageError
 from birthright.facts.answers import ROOT_NAME
 from birthright.findings.build import by_subject
-from birthright.findings.model import Document, Evidence, Finding
+from birthright.findings.model import Document, Evidence, Finding, Remedy
 from birthright.policies.page import Page
+from birthright.reports.text import FIRST, RISKS, printable, write_console
 from birthright.times import format_duration, format_instant
 
 _LEAST_PREFIX = 6
+_PIPED_WIDTH = 110
 _WORDS = {"fail": ("fails", "bold red"), "unknown": ("unknown", "bold yellow"), "pass": ("passes", "green")}
 _NEXT = {
     "retire": "The key is not in use: disable it, wait, delete it.",
@@ -26,6 +28,10 @@ _NEXT = {
     "review": "A person has to look first: it is root's key, or nobody knows whether it is in use.",
     "none": "",
 }
+_PLACES = re.compile(r"(--[\w-]+ )?\{(user_name|access_key_id|account_id|partition)\}")
+_FENCES = re.compile(r"^```\w*[ \t]*(\w*)[ \t]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_CONDITIONS = {"retire": "not in use", "rotate": "in use"}
+_IAM_NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
 
 
 def explain(document: Document, pages: Mapping[str, Page], subject: str, out: TextIO) -> None:
@@ -34,33 +40,61 @@ def explain(document: Document, pages: Mapping[str, Page], subject: str, out: Te
     if not findings:
         raise UsageError(
             f"scan {document.scan.id} knows no fingerprint, key id or user {subject!r}",
-            "'birthright scan --all --format csv' lists every subject",
+            "'birthright scan --from latest --all --format csv' lists every subject",
         )
-    console = Console(file=out, highlight=False, width=None if out.isatty() else 110)
-    for group in by_subject(findings).values():
-        _print_subject(console, document, pages, group)
+
+    def draw(console: Console) -> None:
+        for group in by_subject(findings):
+            _print_subject(console, document, pages, sorted(group, key=_weight))
+
+    write_console(out, draw, _PIPED_WIDTH)
 
 
-def matching(findings: Iterable[Finding], subject: str) -> list[Finding]:
+def matching(findings: Sequence[Finding], subject: str) -> list[Finding]:
     """Find by fingerprint (six characters or more are enough), key id, or user name; `root` is root."""
-    name = ROOT_NAME if subject == "root" else subject
-    found = [f for f in findings if name in {f.access_key_id, f.user_name, f.user_arn}]
+    found = [f for f in findings if subject in {f.access_key_id, f.user_name, f.user_arn}]
+    if not found and subject == "root":
+        found = [f for f in findings if f.user_name == ROOT_NAME]
     if found or len(subject) < _LEAST_PREFIX:
         return found
     return [f for f in findings if f.fingerprint.startswith(subject.lower())]
+
+
+def _weight(finding: Finding) -> tuple[int, bool, int, str]:
+    verdict = list(_WORDS).index(finding.verdict)
+    return verdict, finding.policy != FIRST, RISKS[finding.risk], finding.policy
 
 
 def _print_subject(
     console: Console, document: Document, pages: Mapping[str, Page], findings: Sequence[Finding]
 ) -> None:
     first = findings[0]
-    name = first.user_name or "the whole account"
-    key = f"  access key {first.access_key_id}" if first.access_key_id else ""
-    console.print(Text.assemble((name, "bold"), (key, "bold"), f"  account {first.account_id}"))
-    _print_evidence(console, document, findings)
-    for finding in sorted(findings, key=lambda f: (f.verdict == "pass", f.verdict, f.policy)):
-        _print_finding(console, pages[finding.policy], finding)
+    name = printable(first.user_name or "the whole account")
+    key = f", access key {first.access_key_id}" if first.access_key_id else ""
+    if not key and first.created_at:
+        key = f", an access key made {format_instant(first.created_at)}"
+    console.print(Text.assemble((f"{name}{key}", "bold"), f"  account {first.account_id}"))
+    console.print(Text(f"as of {document.scan.as_of:%Y-%m-%d %H:%M} UTC, scan {document.scan.id}", "dim"))
     console.print()
+    console.print(_indented(_verdicts(findings)))
+    _print_evidence(console, document, findings)
+    _print_remedies(console, pages, [finding for finding in findings if finding.verdict == "fail"])
+    _print_rules(console, document, pages, [f for f in findings if f.verdict != "pass"])
+    console.print()
+
+
+def _indented(what: RenderableType) -> Padding:
+    return Padding(what, (0, 0, 0, 2))
+
+
+def _verdicts(findings: Iterable[Finding]) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for fold in (False, False, True):
+        table.add_column(no_wrap=not fold, overflow="fold")
+    for finding in findings:
+        word, style = _WORDS[finding.verdict]
+        table.add_row(Text(word, style), Text(finding.policy), Text(printable(finding.reason)))
+    return table
 
 
 def _print_evidence(console: Console, document: Document, findings: Sequence[Finding]) -> None:
@@ -71,67 +105,137 @@ def _print_evidence(console: Console, document: Document, findings: Sequence[Fin
     for evidence in (item for finding in findings for item in finding.evidence):
         seen.setdefault(evidence.fact, evidence)
     for item in seen.values():
-        value = "not known" if item.value is None else str(item.value)
         when = format_instant(item.as_of) if item.as_of else ""
-        table.add_row(item.fact, Text(value), item.source, when)
-    console.print(Padding(table, (1, 0, 0, 2)))
+        table.add_row(*map(Text, (item.fact, _value(item), item.source, when)))
+    console.print()
+    console.print(Text("What was seen", "bold"))
+    if seen:
+        console.print(_indented(table))
     for line in _derived(document, findings[0]):
-        console.print(Padding(Text(line), (0, 0, 0, 2)))
+        console.print(_indented(Text(line)))
+    if not seen:
+        console.print(_indented(Text("nothing: the account did not answer")))
+
+
+def _value(item: Evidence) -> str:
+    """Show the value as AWS writes it, but truth as yes and no."""
+    if item.value is None:
+        return "not known"
+    return ("yes" if item.value else "no") if isinstance(item.value, bool) else printable(str(item.value))
 
 
 def _derived(document: Document, finding: Finding) -> list[str]:
     lines = []
     if finding.gap_seconds is not None:
-        lines.append(f"gap: the key was made {_gap(finding.gap_seconds)}")
+        lines.append(f"The key was made {_gap(finding.gap_seconds)}.")
     if finding.last_used_at:
         ago = max(document.scan.as_of - finding.last_used_at, timedelta())
-        lines.append(f"last use: {format_duration(ago)} before this scan")
+        lines.append(f"It was last used {format_duration(ago)} before this scan.")
     elif finding.ever_used is False:
-        lines.append("last use: never, as far as AWS has noted")
+        lines.append("It was never used, as far as AWS has noted.")
     return lines
 
 
 def _gap(seconds: int) -> str:
+    if seconds == 0:
+        return "in the same second as its user"
     length = format_duration(timedelta(seconds=abs(seconds)))
     return f"{length} {'before' if seconds < 0 else 'after'} its user"
 
 
-def _print_finding(console: Console, page: Page, finding: Finding) -> None:
-    word, style = _WORDS[finding.verdict]
-    console.print()
-    console.print(Text.assemble((f"{word:<8}", style), (page.id, "bold"), f"  risk {finding.risk}"))
-    console.print(Padding(Text(finding.reason), (0, 0, 0, 2)))
-    if finding.verdict == "pass":
+def _print_remedies(console: Console, pages: Mapping[str, Page], failures: Sequence[Finding]) -> None:
+    """Say what to do: the remedy once, then each page's commands, those that several share once."""
+    if not failures:
         return
-    console.print(Padding(Text(f"fingerprint {finding.fingerprint}", "dim"), (0, 0, 0, 2)))
-    if finding.verdict == "fail":
-        _print_remedy(console, page, finding)
-    console.print(Padding(Text("the rule:", "dim"), (0, 0, 0, 2)))
-    console.print(Padding(Text(page.rule, "dim"), (0, 0, 0, 4)))
-
-
-def _print_remedy(console: Console, page: Page, finding: Finding) -> None:
-    if _NEXT[finding.remedy]:
-        console.print(Padding(Text(_NEXT[finding.remedy]), (0, 0, 0, 2)))
-    commands = cli_commands(page, finding)
-    if commands:
-        console.print(Padding(Text("with the AWS CLI:", "dim"), (0, 0, 0, 2)))
+    console.print()
+    console.print(Text("What to do", "bold"))
+    for text in dict.fromkeys(_NEXT[finding.remedy] for finding in failures):
+        if text:
+            console.print(_indented(Text(text)))
+    for finding in _one_way_each(pages, failures):
         # A command that is wrapped cannot be copied.
-        for line in commands.splitlines():
+        for line in _commands_or_why_not(pages[finding.policy], finding).splitlines():
             console.print(Text(f"    {line}"), soft_wrap=True)
 
 
+def _one_way_each(pages: Mapping[str, Page], failures: Sequence[Finding]) -> list[Finding]:
+    """Choose whose commands to show: a key is retired once, however many policies ask for it."""
+    retiring = [finding for finding in failures if pages[finding.policy].front.remedy == "retire"]
+    return retiring[:1] + [finding for finding in failures if finding not in retiring]
+
+
+def _print_rules(
+    console: Console, document: Document, pages: Mapping[str, Page], findings: Sequence[Finding]
+) -> None:
+    """Print the weightiest finding's rule, and where the others' can be read."""
+    for finding in findings[:1]:
+        page = pages[finding.policy]
+        given = next(line.parameters for line in document.policies if line.id == page.id)
+        words = [page.front.title, *(f"{name} = {value}" for name, value in given.items())]
+        console.print()
+        console.print(Text.assemble((f"The rule {page.id}", "bold"), f", risk {finding.risk}"))
+        console.print(_indented(Text(printable("; ".join(words)))))
+        console.print(_indented(Text(f"fingerprint {finding.fingerprint}", "dim")))
+        for line in page.rule.splitlines():
+            console.print(Text(f"    {printable(line)}", "dim"), soft_wrap=True)
+    if findings[1:]:
+        console.print()
+        console.print(Text("The other rules (birthright policy show ID) and fingerprints", "bold"))
+        console.print(_indented(_others(findings[1:])))
+
+
+def _others(findings: Iterable[Finding]) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for finding in findings:
+        table.add_row(Text(finding.policy), Text(finding.fingerprint, "dim"))
+    return table
+
+
+def _commands_or_why_not(page: Page, finding: Finding) -> str:
+    if (
+        finding.user_name
+        and not _IAM_NAME.fullmatch(finding.user_name)
+        and "{user_name}" in _block(page, finding.remedy)
+    ):
+        if finding.user_name == ROOT_NAME:
+            return "# root's own: sign in as root, Security credentials; there is no --user-name for it"
+        return "# no commands: IAM allows no such user name, so the facts are damaged or forged"
+    return cli_commands(page, finding)
+
+
 def cli_commands(page: Page, finding: Finding) -> str:
-    """Return the page's AWS CLI commands for this finding; values are quoted for a shell."""
-    section = re.search(r"^### AWS CLI\s*\n(.*?)(?=^### |\Z)", page.remediation, re.MULTILINE | re.DOTALL)
-    block = re.search(r"^```\w*\n(.*?)^```", section[1], re.MULTILINE | re.DOTALL) if section else None
+    """Return the page's AWS CLI commands for this finding; values are quoted for a shell.
+
+    A value that was not read is left as a word to fill in; one that begins with a hyphen is joined to
+    its option, or it would be taken for another.
+    """
     values = {
         "user_name": finding.user_name,
         "access_key_id": finding.access_key_id,
         "account_id": finding.account_id,
+        "partition": finding.user_arn.split(":")[1] if finding.user_arn else None,
     }
-    return re.sub(
-        r"\{(user_name|access_key_id|account_id)\}",
-        lambda match: shlex.quote(values[match[1]] or "") if values[match[1]] else match[1].upper(),
-        block[1] if block else "",
-    ).rstrip()
+
+    def fill(match: re.Match[str]) -> str:
+        option, value = match[1] or "", values[match[2]]
+        if value is None:
+            return f"{option}{match[2].upper()}"
+        return (f"{option[:-1]}=" if option and value.startswith("-") else option) + shlex.quote(value)
+
+    return _PLACES.sub(fill, _block(page, finding.remedy)).rstrip()
+
+
+def _block(page: Page, remedy: Remedy) -> str:
+    """Return the fenced commands of the page's section on the AWS CLI that go with a remedy.
+
+    A fence may name the remedy it is for (`sh rotate`); where a person has to look, all are shown, each
+    with its condition.
+    """
+    section = re.search(r"^### AWS CLI\s*\n(.*?)(?=^### |\Z)", page.remediation, re.MULTILINE | re.DOTALL)
+    parts = []
+    for meant_for, commands in _FENCES.findall(section[1] if section else ""):
+        if meant_for in {"", remedy}:
+            parts.append(commands)
+        elif remedy == "review":
+            parts.append(f"# only if it is {_CONDITIONS.get(meant_for, meant_for)}\n{commands}")
+    return "".join(parts)

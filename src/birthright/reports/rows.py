@@ -2,17 +2,28 @@
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, TextIO
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TextIO
 
+from birthright.errors import UsageError
 from birthright.reports.csv import cell
+from birthright.reports.text import printable, write_console
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
 
 _MOST_SHOWN = 1000
+_PIPED_WIDTH = 160
+_GAP = 2
 
 
 def render_rows(names: Sequence[str], rows: Iterable[Sequence[Any]], form: str, out: TextIO) -> None:
-    """Write rows in `terminal`, `csv` or `jsonl` form; times are UTC."""
+    """Write rows in `terminal`, `csv` or `jsonl` form; times are UTC.
+
+    Raises UsageError for two columns of one name in jsonl, whatever reading the rows raises.
+    """
     {"terminal": _terminal, "csv": _csv, "jsonl": _jsonl}[form](names, rows, out)
 
 
@@ -24,27 +35,66 @@ def _csv(names: Sequence[str], rows: Iterable[Sequence[Any]], out: TextIO) -> No
 
 
 def _jsonl(names: Sequence[str], rows: Iterable[Sequence[Any]], out: TextIO) -> None:
-    out.writelines(json.dumps(dict(zip(names, map(_plain, row), strict=True)), default=str) + "\n" for row in rows)
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise UsageError(f"two columns are called {min(twice)!r}", "name one of them with AS")
+    records = (dict(zip(names, map(_plain, row), strict=True)) for row in rows)
+    out.writelines(json.dumps(record, default=str) + "\n" for record in records)
 
 
 def _terminal(names: Sequence[str], rows: Iterable[Sequence[Any]], out: TextIO) -> None:
-    from rich.console import Console
+    rest = iter(rows)
+    shown = [[_text(value) for value in row] for row in islice(rest, _MOST_SHOWN)]
+    more = sum(1 for _ in rest)
+    count = len(shown) + more
+    foot = f"{count} row{'' if count == 1 else 's'}"
+    foot += f", {_MOST_SHOWN} shown; --format csv has all" if more else ""
+
+    def draw(console: "Console") -> None:
+        from rich.text import Text
+
+        for part in _table([printable(name) for name in names], shown, console.width):
+            console.print(part)
+        console.print(Text(foot, "dim"))
+
+    write_console(out, draw, _PIPED_WIDTH)
+
+
+def _table(names: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> "Iterator[RenderableType]":
+    """Give a table; or, where that would tear its cells, each row as lines of `name value`."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
-    for name in names:
-        table.add_column(Text(name), overflow="fold")
-    count = 0
-    for count, row in enumerate(rows, start=1):
-        if count <= _MOST_SHOWN:
-            table.add_row(*(Text("" if value is None else str(_plain(value))) for value in row))
-    console = Console(file=out, highlight=False, width=None if out.isatty() else 160)
-    console.print(table)
-    more = f", {_MOST_SHOWN} shown; --format csv has all" if count > _MOST_SHOWN else ""
-    console.print(Text(f"{count} row{'' if count == 1 else 's'}{more}", "dim"))
+    needed = sum(max(map(len, column)) + _GAP for column in zip(names, *rows, strict=True))
+    if needed - _GAP <= width or len(names) == 1 or not rows:
+        table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="bold", pad_edge=False)
+        for name in names:
+            table.add_column(Text(name), overflow="fold")
+        for row in rows:
+            table.add_row(*map(Text, row))
+        yield table
+        return
+    for row in rows:
+        record = Table.grid(padding=(0, _GAP, 0, 0))
+        record.add_column(no_wrap=True)
+        record.add_column(overflow="fold")
+        for name, value in zip(names, row, strict=True):
+            record.add_row(Text(name, "bold"), Text(value))
+        yield record
+        yield ""
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401  whatever the engine returns
-    """Write the engine's zoneless UTC instants as AWS writes them."""
-    return f"{value:%Y-%m-%dT%H:%M:%SZ}" if isinstance(value, datetime) else value
+def _text(value: Any) -> str:  # noqa: ANN401 - whatever the engine returns
+    plain = str(value).lower() if isinstance(value, bool) else str(_plain(value))
+    return "" if value is None else printable(plain)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever the engine returns
+    """Write the engine's zoneless UTC instants as AWS writes them, also inside lists and structs."""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%dT%H:%M:%SZ}"
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
+    return value

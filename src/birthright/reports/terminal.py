@@ -1,6 +1,5 @@
 """The terminal: what fails, by what to do about it; what could not be known; what was read."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TextIO
@@ -10,65 +9,86 @@ from rich.table import Table
 from rich.text import Text
 
 from birthright.findings.build import by_subject
-from birthright.findings.model import Document, Finding, Remedy
+from birthright.findings.model import CoverageLine, Document, Finding, PolicyLine, Remedy
+from birthright.reports.text import FIRST, RISKS, printable, write_console
 from birthright.times import format_duration
 
 _GROUPS: tuple[tuple[Remedy, str, str], ...] = (
-    ("retire", "Not in use: disable, wait, delete", "red"),
+    ("retire", "Not in use: look again, disable, wait, delete", "red"),
     ("rotate", "In use: make a new key, move over, then retire this one", "yellow"),
     ("review", "A person has to look: root's, or nobody knows whether it is in use", "magenta"),
     ("none", "Other findings, mended by hand", "cyan"),
 )
-_SHOWN = 15
+_COUNTED = {"retire": "not in use", "rotate": "in use", "review": "to look at"}
+_SHOWN = 10
 _NAMED = 3
-_FIRST = "access-key-created-with-user"
-_RISKS = {"critical": 0, "high": 1, "medium": 2, "low": 3}
+_READS = ("GetCredentialReport", "ListUsers", "ListAccessKeys", "GetAccessKeyLastUsed")
+_KEY_ID = 20
+_DATES_FIT = 110  # columns: from there on a table has room for the day a key was made
+_GAP = 2
 
 
 def render(document: Document, out: TextIO) -> None:
     """Write it for people; colours only where `out` is a terminal."""
-    console = Console(file=out, highlight=False, soft_wrap=False, width=None if out.isatty() else 120)
+    write_console(out, lambda console: _draw(console, document))
+
+
+def _draw(console: Console, document: Document) -> None:
     console.print(_title(document))
-    console.print(_headline(document))
-    failing = _subjects(finding for finding in document.findings if finding.verdict == "fail")
+    _print_headline(console, document)
+    failing = [
+        sorted(findings, key=_weight)
+        for findings in by_subject(finding for finding in document.findings if finding.verdict == "fail")
+    ]
     for remedy, title, colour in _GROUPS:
         group = [findings for findings in failing if _remedy(findings) == remedy]
         if group:
-            _print_group(console, document, title, colour, group)
+            _print_group(console, document, Text(title, f"bold {colour}"), group)
     _print_unknown(console, document)
     _print_policies(console, document)
     _print_coverage(console, document)
     console.print(_verdict(document))
+    console.print(Text(f"scan {document.scan.id}", "dim"))
 
 
 def _title(document: Document) -> Text:
     accounts = sorted({line.account_id for line in document.coverage})
     word = "account" if len(accounts) == 1 else "accounts"
     text = Text.assemble(("birthright", "bold"), f"  {word} {_named(accounts)}  ")
-    return text.append(f"{document.scan.as_of:%Y-%m-%d %H:%M} UTC, scan {document.scan.id}", "dim")
+    return text.append(f"{document.scan.as_of:%Y-%m-%d %H:%M} UTC", "dim")
 
 
 def _named(names: Sequence[str]) -> str:
     """Name the first few and count the rest."""
     more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return printable(", ".join(names[:_NAMED])) + (f" and {more} more" if more > 0 else "")
 
 
-def _headline(document: Document) -> Text:
+def _print_headline(console: Console, document: Document) -> None:
     """Answer the question birthright is asked first."""
-    line = next((line for line in document.policies if line.id == _FIRST), None)
+    line = next((line for line in document.policies if line.id == FIRST), None)
     if line is None:
-        return Text()
+        return
     if line.fail:
         keys = "active access key was" if line.fail == 1 else "active access keys were"
-        return Text(f"{line.fail} {keys} created together with their user.", "bold red")
-    if line.unknown:
-        return Text("No key is known to be born with its user, but not every key could be judged.", "yellow")
-    return Text("No active access key was created together with its user.", "green")
+        fact = (f"{line.fail} {keys} created together with their user", "bold red")
+        console.print(Text.assemble(fact, f": {_by_remedy(document)}."))
+    elif line.unknown:
+        text = "No key is known to be born with its user, but not every key could be judged."
+        console.print(Text(text, "yellow"))
+    else:
+        console.print(Text("No active access key was created together with its user.", "green"))
 
 
-def _subjects(findings: Iterable[Finding]) -> list[list[Finding]]:
-    return list(by_subject(findings).values())
+def _by_remedy(document: Document) -> str:
+    remedies = [f.remedy for f in document.findings if f.policy == FIRST and f.verdict == "fail"]
+    counts = {words: remedies.count(remedy) for remedy, words in _COUNTED.items()}  # type: ignore[arg-type]
+    return ", ".join(f"{count} {words}" for words, count in counts.items() if count)
+
+
+def _weight(finding: Finding) -> tuple[bool, int, str]:
+    """Put first what birthright is about, then by risk."""
+    return finding.policy != FIRST, RISKS[finding.risk], finding.policy
 
 
 def _remedy(findings: Sequence[Finding]) -> Remedy:
@@ -77,34 +97,48 @@ def _remedy(findings: Sequence[Finding]) -> Remedy:
     return next(remedy for remedy, _, _ in _GROUPS if remedy in asked)
 
 
+def _table(*names: str) -> Table:
+    table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="dim", pad_edge=False)
+    for name in names:
+        table.add_column(name, overflow="fold")
+    return table
+
+
 def _print_group(
-    console: Console, document: Document, title: str, colour: str, group: Sequence[Sequence[Finding]]
+    console: Console, document: Document, title: Text, group: Sequence[Sequence[Finding]]
 ) -> None:
+    several, dated = document.summary.accounts > 1, console.width >= _DATES_FIT
+    keys = any(findings[0].access_key_id or findings[0].created_at for findings in group)
+    names = [("account", several), ("user", True), ("access key", keys), ("made", keys and dated)]
+    names += [("last used", keys), ("why", True)]
+    table = _table(*(name for name, wanted in names if wanted))
+    for column in table.columns:
+        if column.header in {"account", "access key", "made", "last used"}:
+            column.no_wrap = True
+        if column.header == "access key":
+            # Half a key id is none.
+            column.min_width = _KEY_ID
+    shown = sorted(group, key=lambda findings: _weight(findings[0])[:2])[:_SHOWN]
+    for findings in shown:
+        cells = zip(names, _cells(findings, document.scan.as_of), strict=True)
+        table.add_row(*(Text(cell) for (_, wanted), cell in cells if wanted))
     console.print()
-    console.print(Text.assemble((title, f"bold {colour}"), (f"  {len(group)}", "bold")))
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    several = document.summary.accounts > 1
-    for name in (("account",) if several else ()) + ("user", "access key", "made", "last used", "why"):
-        table.add_column(
-            name, overflow="fold", no_wrap=name in {"account", "access key", "made", "last used"}
-        )
-    for findings in group[:_SHOWN]:
-        cells = list(_cells(findings, document.scan.as_of))
-        table.add_row(*([Text(findings[0].account_id)] if several else []), *cells)
+    console.print(title.append(f" ({len(group)})"))
     console.print(table)
     if len(group) > _SHOWN:
-        console.print(Text(f"and {len(group) - _SHOWN} more: -o findings.csv shows all", "dim"))
+        console.print(Text(f"and {len(group) - _SHOWN} more: -o findings.csv has all", "dim"))
 
 
-def _cells(findings: Sequence[Finding], as_of: datetime) -> Iterator[Text]:
-    """One row: user, key, when it was made, when it was last used, and every reason. Names stay plain text."""
+def _cells(findings: Sequence[Finding], as_of: datetime) -> Iterator[str]:
+    """Give one row: whose, which key, when made, when last used, and why: the weightiest reason."""
     first = findings[0]
-    yield Text(first.user_name or "(the account)")
-    yield Text(first.access_key_id or ("(id not read)" if first.created_at else ""))
-    yield Text(f"{first.created_at:%Y-%m-%d}" if first.created_at else "")
-    yield Text(_last_used(first, as_of))
-    ranked = sorted(findings, key=lambda f: (f.policy != _FIRST, _RISKS[f.risk], f.policy))
-    yield Text("; ").join(Text(reason) for reason in dict.fromkeys(finding.reason for finding in ranked))
+    yield first.account_id
+    yield printable(first.user_name or "(the account)")
+    yield first.access_key_id or ("(id not read)" if first.created_at else "")
+    yield f"{first.created_at:%Y-%m-%d}" if first.created_at else ""
+    yield _last_used(first, as_of)
+    more = len(findings) - 1
+    yield printable(first.reason) + (f" (+{more})" if more else "")
 
 
 def _last_used(finding: Finding, as_of: datetime) -> str:
@@ -117,59 +151,92 @@ def _last_used(finding: Finding, as_of: datetime) -> str:
 
 
 def _print_unknown(console: Console, document: Document) -> None:
-    unknown = [finding for finding in document.findings if finding.verdict == "unknown"]
-    if not unknown:
+    whom: dict[str, list[Finding]] = {}
+    for finding in document.findings:
+        if finding.verdict == "unknown":
+            whom.setdefault(finding.reason, []).append(finding)
+    if not whom:
         return
     console.print()
-    console.print(Text.assemble(("Could not be judged", "bold"), (f"  {len(unknown)}", "bold")))
-    reasons = Counter(finding.reason for finding in unknown)
-    for reason, count in reasons.most_common(_SHOWN):
-        users = sorted({f.user_name or f.account_id for f in unknown if f.reason == reason})
-        console.print(Text(f"{count:>5}  {reason} ({_named(users)})"))
-    if len(reasons) > _SHOWN:
-        console.print(Text(f"and {len(reasons) - _SHOWN} more reasons: -o findings.csv shows all", "dim"))
+    console.print(Text(f"Could not be judged ({sum(map(len, whom.values()))})", "bold"))
+    table = Table.grid(padding=(0, _GAP, 0, 0))
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(overflow="fold")
+    for reason, findings in sorted(whom.items(), key=lambda item: -len(item[1]))[:_SHOWN]:
+        users = sorted({finding.user_name or finding.account_id for finding in findings})
+        table.add_row(Text(str(len(findings))), Text(f"{printable(reason)} ({_named(users)})"))
+    console.print(table)
+    if len(whom) > _SHOWN:
+        console.print(Text(f"and {len(whom) - _SHOWN} more reasons: -o findings.csv has all", "dim"))
 
 
 def _print_policies(console: Console, document: Document) -> None:
-    console.print()
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    table.add_column("policy", no_wrap=True)
-    for name in ("risk", "fail", "unknown", "pass"):
-        table.add_column(name, justify="left" if name == "risk" else "right", no_wrap=True)
-    table.add_column("", overflow="fold")
-    for line in document.policies:
+    table = _table("policy", "risk", "fail", "unknown", "pass")
+    for column in table.columns:
+        column.no_wrap = column.header != "policy"
+        column.justify = "left" if column.header in {"policy", "risk"} else "right"
+    lines = sorted(document.policies, key=lambda line: (line.id != FIRST, RISKS[line.risk], line.id))
+    titled = _has_room(console, lines)
+    if titled:
+        table.add_column("", no_wrap=True)
+    for line in lines:
         colour = "bold red" if line.fail else "yellow" if line.unknown else "green"
-        counts = [
-            Text(str(line.fail), colour if line.fail else "dim"),
+        fail = Text(str(line.fail), colour if line.fail else "dim")
+        cells = [
+            Text(line.id, colour),
+            Text(line.risk),
+            fail,
             Text(str(line.unknown)),
             Text(str(line.passed)),
         ]
-        table.add_row(Text(line.id, colour), line.risk, *counts, Text(line.title, "dim"))
+        table.add_row(*cells, *([Text(printable(line.title), "dim")] if titled else []))
+    console.print()
     console.print(table)
 
 
+def _has_room(console: Console, lines: Iterable[PolicyLine]) -> bool:
+    """Whether the titles fit: the ids say it too, and folded titles double the table."""
+    counts = sum(len(name) + _GAP for name in ("critical", "12345", "unknown", "12345"))
+    widest = max((len(line.title) for line in lines), default=0)
+    return max((len(line.id) for line in lines), default=0) + _GAP + counts + widest <= console.width
+
+
 def _print_coverage(console: Console, document: Document) -> None:
+    one = document.summary.accounts <= 1
+    lines = sorted((line for line in document.coverage if one or line.status != "ok"), key=_read_order)
     console.print()
-    bad = [line for line in document.coverage if line.status != "ok"]
-    read = [line for line in document.coverage if line.status == "ok"]
-    for line in bad[:_SHOWN]:
-        console.print(
-            Text.assemble(
-                (f"{line.status}  ", "bold yellow"), f"{line.account_id} {line.source}: {line.detail}"
-            )
-        )
-    if len(bad) > _SHOWN:
-        console.print(Text(f"and {len(bad) - _SHOWN} more that could not be read", "yellow"))
-    if read and document.summary.accounts == 1:
-        parts = [f"{line.source} {line.rows}" + (f" ({line.detail})" if line.detail else "") for line in read]
-        console.print(Text("Read: " + "; ".join(parts), "dim"))
+    if lines:
+        console.print(_coverage_table(lines[:_SHOWN], one=one))
+    if len(lines) > _SHOWN:
+        console.print(Text(f"and {len(lines) - _SHOWN} more that could not be read", "yellow"))
+    if lines:
+        console.print()
+
+
+def _coverage_table(lines: Iterable[CoverageLine], *, one: bool) -> Table:
+    table = _table(*(() if one else ("account",)), "asked", "answer", "rows", "")
+    for column in table.columns[:-1]:
+        column.no_wrap = True
+    table.columns[-2].justify = "right"
+    for line in lines:
+        colour = {"ok": "dim", "skipped": "dim"}.get(line.status, "bold yellow")
+        words = ("ok" if line.status == "ok" else line.status, str(line.rows), printable(line.detail))
+        account = [] if one else [Text(line.account_id)]
+        table.add_row(*account, *(Text(word, colour) for word in (line.source, *words)))
+    return table
+
+
+def _read_order(line: CoverageLine) -> tuple[str, int, str]:
+    place = _READS.index(line.source) if line.source in _READS else len(_READS)
+    return line.account_id, place, line.source
 
 
 def _verdict(document: Document) -> Text:
     summary = document.summary
     colour = "red" if summary.fail else "yellow" if summary.unknown or not document.complete else "green"
+    failures = f"{summary.fail} failure{'' if summary.fail == 1 else 's'}"
     text = Text.assemble(
-        (f"{summary.fail} failures, {summary.unknown} unknown, {summary.passed} passed", f"bold {colour}"),
+        (f"{failures}, {summary.unknown} unknown, {summary.passed} passed", f"bold {colour}"),
         f" over {summary.principals} principals and {summary.access_keys} access keys",
     )
     if not document.complete:

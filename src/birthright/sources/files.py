@@ -41,12 +41,9 @@ class _Files(msgspec.Struct, frozen=True):
     users: UserListing | None
     keys: KeyListing | None
     names: dict[str, str]
-    as_of: datetime
 
 
-def collect_files(
-    report: Path, access_keys: Sequence[Path], users: Path | None, as_of: datetime
-) -> AccountFacts:
+def collect_files(report: Path, access_keys: Sequence[Path], users: Path | None) -> AccountFacts:
     """Read one account from a credential report and, where given, listings of users and keys.
 
     `report` is what `aws iam get-credential-report` prints, or its decoded CSV. Only users that
@@ -63,7 +60,6 @@ def collect_files(
             "ListUsers": users.name if users else "",
             "ListAccessKeys": ", ".join(path.name for path in access_keys),
         },
-        as_of,
     )
     answers = _answers(files, *_account(files, report, users))
     principals, keys, notes = join_account(answers)
@@ -170,8 +166,9 @@ def _coverage(files: _Files, answers: AccountAnswers, notes: JoinNotes) -> Itera
             "; ".join([f"from file {name}", *lines] if name else lines),
             partition=answers.partition,
             rows=rows,
-            as_of=files.as_of,
-            report_generated_at=files.report.generated_at,
+            # A file does not say when it was made; only the CLI's envelope of the report does.
+            as_of=None,
+            report_generated_at=files.report.generated_at if source == "GetCredentialReport" else None,
         )
 
 

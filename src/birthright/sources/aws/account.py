@@ -9,14 +9,16 @@ A read that fails costs its own facts only; they stay unknown, and coverage says
 """
 
 import asyncio
+import logging
+import re
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, TypeVar
 
 import msgspec
 
-from birthright.errors import AccessDeniedError, CredentialsError, ReadError
+from birthright.errors import AccessDeniedError, AnswerError, CredentialsError, ReadError
 from birthright.facts.answers import (
     ROOT_NAME,
     AccountAnswers,
@@ -28,16 +30,21 @@ from birthright.facts.answers import (
 from birthright.facts.join import JoinNotes, join_account, keys_to_look_up
 from birthright.facts.model import AccountFacts, Coverage, Status
 from birthright.sources.aws import iam as reads
+from birthright.sources.aws.http import ConnectionLostError
 from birthright.sources.aws.pacing import Pacer
 from birthright.sources.aws.query import QueryClient
 from birthright.sources.aws.session import AwsSession
-from birthright.times import format_duration, now
+from birthright.times import format_duration
 
 T = TypeVar("T")
 Depth = Literal["report", "keys"]
 
-# So many refusals in a row, and no answer among them, are taken for the answer to all.
-_ENOUGH_DENIALS = 20
+_log = logging.getLogger(__name__.rpartition(".")[0])
+
+_ARN = re.compile(r"arn:(?P<partition>[a-z0-9-]+):[a-z]+::(?P<account>\d{12}):", re.ASCII)
+
+# So many calls in vain, one after the other, are taken for the answer to all: see `_Read.failed`.
+_ENOUGH = 20
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -50,23 +57,54 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class _Read(msgspec.Struct):
-    """How one kind of read went: what was asked, what came, and the first trouble."""
+    """How one kind of read went.
+
+    Of `total` things to ask for, `asked` were asked for and `answered` came. `error` is the first
+    trouble; `skipped` says why nothing could be asked. `in_vain` counts calls that leave no hope.
+    """
 
     source: str
+    total: int = 1
     asked: int = 0
     answered: int = 0
     rows: int = 0
     error: ReadError | None = None
+    skipped: str = ""
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+    in_vain: int = 0
 
     @property
     def status(self) -> Status:
+        if self.skipped:
+            return "skipped"
         if self.error is None:
             return "partial" if self.notes else "ok"
         if self.answered:
             return "partial"
         return "denied" if isinstance(self.error, AccessDeniedError) else "failed"
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether there is no point in asking on."""
+        return self.in_vain >= _ENOUGH
+
+    def answer(self) -> None:
+        """Note that one thing asked for came."""
+        self.answered += 1
+        self.in_vain = 0
+
+    def failed(self, error: ReadError) -> None:
+        """Note that one did not.
+
+        Denials leave no hope only while nothing was answered: a policy may allow some users and not
+        others. Dead credentials and a dead connection leave none at any time; throttling and AWS's own
+        failures do, as they pass.
+        """
+        self.error = self.error or error
+        denied = isinstance(error, AccessDeniedError) and not self.answered
+        dead = isinstance(error, CredentialsError | ConnectionLostError)
+        self.in_vain = self.in_vain + 1 if denied or dead else 0
 
 
 class _Collection:
@@ -81,6 +119,7 @@ class _Collection:
         """Run one kind of read; None, and the reason noted, if it failed."""
         read = self.reads[source] = _Read(source)
         began = time.monotonic()
+        _log.info("%s: begins", source)
         try:
             return await ask(read)
         except ReadError as error:
@@ -88,9 +127,9 @@ class _Collection:
             return None
         finally:
             read.seconds = round(time.monotonic() - began, 3)
+            _log.info("%s: %s, %d rows in %.1f s", source, read.status, read.rows, read.seconds)
 
     async def report(self, read: _Read) -> CredentialReport:
-        read.asked = 1
         report = await reads.credential_report(self.iam, self.options.report_deadline)
         read.answered, read.rows, read.notes = 1, len(report.users), report.problems
         return report
@@ -103,9 +142,25 @@ class _Collection:
         return True
 
     async def each(
-        self, names: Iterable[str], ask: Callable[[str], Awaitable[T]], read: _Read
+        self, names: Sequence[str], ask: Callable[[str], Awaitable[T]], read: _Read
     ) -> dict[str, T]:
-        """Ask for each name; names without an answer are missing from the result."""
+        """Ask for each name; names without an answer are missing from the result.
+
+        Scouts go first, spread over all names: where they are all refused nobody else need be.
+        """
+        read.total = len(names)
+        step = max(1, len(names) // _ENOUGH)
+        scouts = names[::step][:_ENOUGH]
+        rest = set(names) - set(scouts)
+        found = await self._crowd(scouts, ask, read)
+        if not read.is_hopeless:
+            found |= await self._crowd([name for name in names if name in rest], ask, read)
+        return found
+
+    async def _crowd(
+        self, names: Sequence[str], ask: Callable[[str], Awaitable[T]], read: _Read
+    ) -> dict[str, T]:
+        """Ask for many names at a time, until there is no hope."""
         found: dict[str, T] = {}
         waiting = iter(names)
 
@@ -114,14 +169,14 @@ class _Collection:
                 read.asked += 1
                 try:
                     found[name] = await ask(name)
-                    read.answered += 1
+                    read.answer()
                 except ReadError as error:
-                    read.error = read.error or error
-                if not read.answered and read.asked >= _ENOUGH_DENIALS:
+                    read.failed(error)
+                if read.is_hopeless:
                     return
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(self.options.max_in_flight):
+            for _ in range(min(self.options.max_in_flight, len(names))):
                 group.create_task(work())
         return found
 
@@ -130,8 +185,9 @@ async def collect_account(
     session: AwsSession, options: Options, as_of: datetime, account_name: str | None = None
 ) -> AccountFacts:
     """Read one account. Raises ReadError only if nothing at all could be read."""
-    pacer = Pacer(options.max_in_flight)
-    iam = QueryClient(session, "iam", pacer)
+    # What is wrong with the credentials themselves is told once, before anything is asked.
+    await session.credentials()
+    iam = QueryClient(session, "iam", Pacer(options.max_in_flight))
     try:
         collection = _Collection(iam, options)
         answers = await _ask(collection)
@@ -172,6 +228,8 @@ async def _ask_keys(collection: _Collection, answers: AccountAnswers) -> Account
         return await reads.list_access_keys(collection.iam, name)
 
     async def ask_all(read: _Read) -> dict[str, tuple[ListedKey, ...]]:
+        if answers.report is None and answers.users is None:
+            read.skipped = "nothing says which users there are"
         found = await collection.each(names, ask, read)
         read.rows = sum(map(len, found.values()))
         return found
@@ -205,7 +263,8 @@ def users_to_list(answers: AccountAnswers, *, all_users: bool = False) -> list[s
     """
     rows = {user.user_name: user for user in answers.report.users} if answers.report else {}
     listed = {user.user_name: user for user in answers.users or ()}
-    names = set(listed) if listed and answers.users_complete else {*rows, *listed}
+    listed_all = answers.users is not None and answers.users_complete
+    names = set(listed) if listed_all else {*rows, *listed}
     names.discard(ROOT_NAME)
 
     def may_have_keys(name: str) -> bool:
@@ -222,13 +281,15 @@ async def _identity(session: AwsSession, collection: _Collection, answers: Accou
     arns = [user.user_arn for user in (answers.users or ())[:1]]
     if answers.report:
         arns += [user.user_arn for user in answers.report.users if user.user_arn][:1]
-    if not arns:
+    found = next(filter(None, map(_ARN.match, arns)), None)
+    if found is None:
         errors = [read.error for read in collection.reads.values() if read.error]
         if errors and all(isinstance(error, CredentialsError) for error in errors):
             raise errors[0]
-        arns = [await _ask_caller(session, errors)]
-    parts = str(arns[0]).split(":")
-    return parts[4], parts[1]
+        found = _ARN.match(await _ask_caller(session, errors))
+    if found is None:
+        raise AnswerError("no answer names the account it is about")
+    return found["account"], found["partition"]
 
 
 async def _ask_caller(session: AwsSession, errors: list[ReadError]) -> str:
@@ -248,11 +309,17 @@ def _coverage(
     """Fill in, for one kind of read, what `asked` leaves open."""
     of_report = read.source == "GetCredentialReport"
     actions = [read.source, "GenerateCredentialReport"] if of_report else [read.source]
+    details = list(_details(read))
+    if of_report and generated_at and asked.as_of:
+        age = max(asked.as_of - generated_at, timedelta())
+        details.insert(0, f"made {format_duration(age)} ago")
+    if read.source == "ListAccessKeys":
+        details += notes.lines()
     return msgspec.structs.replace(
         asked,
         source=read.source,
         status=read.status,
-        detail="; ".join(_details(read, notes, generated_at if of_report else None)),
+        detail="; ".join(details),
         rows=read.rows,
         calls=sum(iam.calls[action] for action in actions),
         throttled=sum(iam.refused[action] for action in actions),
@@ -261,15 +328,14 @@ def _coverage(
     )
 
 
-def _details(read: _Read, notes: JoinNotes, generated_at: datetime | None) -> list[str]:
-    details = []
-    if generated_at:
-        details.append(f"made {format_duration(max(now() - generated_at, timedelta()))} ago")
-    if read.error and read.asked > 1:
-        details.append(f"{read.asked - read.answered} of {read.asked} not answered")
+def _details(read: _Read) -> Iterator[str]:
+    """Say in words what a read did not bring, and why."""
+    if read.skipped:
+        yield read.skipped
+    if read.error and read.total > 1:
+        unasked = read.total - read.asked
+        more = f", {unasked} of them not asked for" if unasked else ""
+        yield f"{read.total - read.answered} of {read.total} not answered{more}"
     if read.error:
-        details.append(str(read.error))
-    details += read.notes
-    if read.source == "ListAccessKeys":
-        details += notes.lines()
-    return details
+        yield str(read.error)
+    yield from read.notes

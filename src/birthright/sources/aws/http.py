@@ -177,7 +177,8 @@ class _Connection(asyncio.Protocol):
         if transport is None:
             raise ConnectionLostError(f"{self._host} closed the connection")
         loop = asyncio.get_running_loop()
-        answer = self._answer = loop.create_future()
+        answer: asyncio.Future[Response] = loop.create_future()
+        self._answer = answer
         self._begin()
         transport.write(request)
         timer = loop.call_later(self._limits.answer_seconds, self._on_deadline)

@@ -27,6 +27,7 @@ READS = MappingProxyType({
 })  # fmt: skip
 
 _MOST_PAGES = 10_000
+_NOT_NOW = frozenset({"ReportExpired", "ReportNotPresent", "ReportInProgress"})
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
 
@@ -39,57 +40,59 @@ async def credential_report(iam: QueryClient, deadline: timedelta) -> Credential
     """Have the report made, wait for it, fetch it.
 
     AWS returns a report younger than four hours as it is, so this is two calls then. One that expires
-    between being made and being fetched is made once more. Raises ReportDeadlineError, or what
+    between being made and being fetched is made again. Raises ReportDeadlineError, or what
     QueryClient.call raises.
     """
+    states = ["no answer yet"]
     try:
         async with asyncio.timeout(deadline.total_seconds()):
-            await _generate(iam)
-            return await _fetch(iam)
-    except TimeoutError as error:
+            return await _made_and_fetched(iam, states)
+    except TimeoutError:
         raise ReportDeadlineError(
-            f"the credential report was not ready in {format_duration(deadline)}",
+            f"the credential report was not ready in {format_duration(deadline)} (last: {states[-1]})",
             "give it longer with --report-deadline",
-        ) from error
+        ) from None
 
 
-async def _generate(iam: QueryClient) -> None:
+async def _made_and_fetched(iam: QueryClient, states: list[str]) -> CredentialReport:
+    """Ask until AWS has a report; `states` takes what it says meanwhile."""
     pause = _FIRST_PAUSE
-    while (await iam.call("GenerateCredentialReport")).findtext("State") != "COMPLETE":
+    while True:
+        state = (await iam.call("GenerateCredentialReport")).findtext("State")
+        states[:] = [(state or "no state")[:40]]
+        if state == "COMPLETE":
+            try:
+                return _read_report(await iam.call("GetCredentialReport"))
+            except ReadError as error:
+                if error.code not in _NOT_NOW:
+                    raise
+                states[:] = [error.code]
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE)
-
-
-async def _fetch(iam: QueryClient) -> CredentialReport:
-    try:
-        return _read_report(await iam.call("GetCredentialReport"))
-    except ReadError as error:
-        if error.code not in {"ReportExpired", "ReportNotPresent", "ReportInProgress"}:
-            raise
-    await _generate(iam)
-    return _read_report(await iam.call("GetCredentialReport"))
 
 
 def _read_report(result: Element) -> CredentialReport:
     try:
         content = base64.b64decode(result.findtext("Content") or "", validate=True)
     except binascii.Error as error:
-        raise AnswerError("GetCredentialReport: the content is not base64") from error
+        raise AnswerError(f"GetCredentialReport: the content is not base64 ({error})") from None
     return parse_report(content, _instant(result, "GeneratedTime"))
 
 
 async def pages(iam: QueryClient, action: str, **parameters: str) -> AsyncIterator[Element]:
     """Yield a listing's pages to the last; a page may be short or empty before it. 1,000 are asked for."""
     marker: dict[str, str] = {}
+    followed: set[str] = set()
     for _ in range(_MOST_PAGES):
         result = await iam.call(action, MaxItems="1000", **parameters, **marker)
         yield result
-        if result.findtext("IsTruncated") != "true":
+        if (result.findtext("IsTruncated") or "").lower() != "true":
             return
-        following = {"Marker": result.findtext("Marker") or ""}
-        if following == marker or not following["Marker"]:
+        following = result.findtext("Marker")
+        if not following or following in followed:
             raise AnswerError(f"{action}: there is more, but no marker leads to it")
-        marker = following
+        followed.add(following)
+        marker = {"Marker": following}
     raise AnswerError(f"{action}: no end after {_MOST_PAGES} pages")
 
 
@@ -117,6 +120,7 @@ async def list_access_keys(iam: QueryClient, user_name: str) -> tuple[ListedKey,
     except ReadError as error:
         if error.code != "NoSuchEntity":
             raise
+        return ()
     return tuple(keys)
 
 

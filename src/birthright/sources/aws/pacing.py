@@ -11,28 +11,29 @@ bounds the calls a second; there is none until AWS refuses for the first time. F
     ever faster, beyond, so that a limit that was lifted is found again.
 
 Growth is counted in answers, not in seconds: a refusal costs a call, so a slow account may be tried no
-more often, by the call, than a fast one. `benchmarks` and the tests hold the numbers.
+more often, by the call, than a fast one. The tests hold the numbers.
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable
 
 _FIRST_WINDOW = 8
 _GROW = 0.15  # of a place in the window, with every answer
-_FIRST_RATE = 10.0  # calls a second, after the first refusal
+_FIRST_RATE = 16.0  # calls a second, after the first refusal
 _LEAST_RATE = 0.2
 _SEARCH = 8  # answers in which the rate doubles while nothing is known
 _ENOUGH = 4  # answers between two refusals that say something about the rate
 _CLIMB = 60  # answers from just under the measured rate to the middle
 _BEYOND = 300  # answers in which the rate doubles from there on
 _UNDER = 0.95  # of the measured rate
-_STEADY = 0.94
-_UNSURE = 0.7
+_STEADY = 0.94  # of the rate that was refused, once it had climbed to it slowly
+_UNSURE = 0.7  # of it before: it may have been far too much
 _MEMORY = 0.98  # what an answer leaves of the weight of those before it
-_MOST = 2.2
-_SHORT = 0.15
+_MOST = 2.0  # times what is being answered: the most to try while searching
+_SHORT = 0.15  # seconds in which nothing can be measured
 _LATE = 0.02  # seconds: what a late timer may make up for
 
 
@@ -109,10 +110,10 @@ class Pacer:
         if self._goal is None:
             seconds = max(self._clock() - self._slowed_at, _SHORT)
             most = max(_FIRST_RATE, _MOST * self._answers / seconds)
-            return min(self._base * 2 ** min(self._answers / _SEARCH, 20), most)
+            return min(self._base * math.exp2(min(self._answers / _SEARCH, 20)), most)
         if self._answers < _CLIMB:
             return self._base + (self._goal - self._base) * self._answers / _CLIMB
-        return self._goal * 2 ** min((self._answers - _CLIMB) / _BEYOND, 20)
+        return self._goal * math.exp2(min((self._answers - _CLIMB) / _BEYOND, 20))
 
     def _admit(self) -> bool:
         """Take a place if there is one and the rate allows it."""

@@ -27,7 +27,8 @@ class Proxy(msgspec.Struct, frozen=True):
         """Read a proxy's URL as the environment has it; without a scheme it is http. Raises UsageError."""
         try:
             parts = urlsplit(url if "://" in url else f"http://{url.removeprefix('//')}")
-            port = parts.port or _PORTS[parts.scheme]
+            usual = _PORTS[parts.scheme]  # socks and others are a KeyError
+            port = parts.port or usual
         except (ValueError, KeyError):
             # The URL may hold a password: it is not shown.
             raise UsageError("the proxy's URL is not understood", "HTTPS_PROXY=http://host:port") from None
@@ -51,14 +52,17 @@ async def open_tunnel(proxy: Proxy, place: str, tls: ssl.SSLContext | None) -> a
         transport.write(
             f"CONNECT {place} HTTP/1.1\r\nhost: {place}\r\n{proxy.header()}\r\n".encode("latin-1")
         )
-        answer = await opening.answer
-        if answer.split(b" ", 2)[1:2] != [b"200"]:
-            line = answer.split(b"\r\n", 1)[0][:100].decode("latin-1")
-            raise ReadError(f"the proxy {proxy.host} refused the tunnel: {line!r}", "check HTTPS_PROXY")
+        _check_opened(proxy, await opening.answer)
     except BaseException:
         transport.abort()
         raise
     return transport
+
+
+def _check_opened(proxy: Proxy, answer: bytes) -> None:
+    if answer.split(b" ", 2)[1:2] != [b"200"]:
+        line = answer.split(b"\r\n", 1)[0][:100].decode("latin-1")
+        raise ReadError(f"the proxy {proxy.host} refused the tunnel: {line!r}", "check HTTPS_PROXY")
 
 
 class _Opening(asyncio.Protocol):

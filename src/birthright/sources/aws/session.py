@@ -63,8 +63,12 @@ class AwsSession:
     def __init__(self, profile: str | None = None, region: str | None = None) -> None:
         with translated():
             self._botocore = botocore.session.Session(profile=profile)
-            self.region: str = region or self._botocore.get_config_variable("region") or "us-east-1"
+            # botocore reads AWS_DEFAULT_REGION alone; the CLI and every other SDK read AWS_REGION first.
+            region = region or os.environ.get("AWS_REGION") or self._botocore.get_config_variable("region")
+            self.region: str = region or "us-east-1"
             validate_region_name(self.region)
+            # Roles are assumed in the same partition.
+            self._botocore.set_config_variable("region", self.region)
             self._provider = self._botocore.get_credentials()
         if self._provider is None:
             raise CredentialsError(
@@ -95,7 +99,8 @@ class AwsSession:
             partitions = loader.load_data("partitions")
             if not configured and not _is_known(partitions, region):
                 raise UsageError(
-                    f"there is no AWS region {self.region!r}", "look at --region, AWS_REGION and ~/.aws/config"
+                    f"there is no AWS region {self.region!r}",
+                    "look at --region, AWS_REGION and ~/.aws/config",
                 )
             rules = loader.load_service_model(service, "endpoint-rule-set-1")
             wanted = self._wishes(region, fips=fips, url=_checked(configured) if configured else None)
@@ -154,16 +159,16 @@ def translated() -> Iterator[None]:
         yield
     except BirthrightError:
         raise
-    except (theirs.BotoCoreError, theirs.ClientError) as error:
+    except (theirs.BotoCoreError, theirs.ClientError, theirs.UndefinedModelAttributeError) as error:
         raise translate(error) from None
-    except (OSError, ValueError, KeyError) as error:
-        # What botocore lets through: a credential process that is not there or prints no JSON, a cache
-        # that cannot be read.
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        # What botocore lets through: a credential process that is not there or prints no JSON object, a
+        # cache that cannot be read.
         text = error.strerror if isinstance(error, OSError) else type(error).__name__
         raise CredentialsError(f"no usable AWS credentials: {text}", _SIGN_IN) from None
 
 
-def translate(error: theirs.BotoCoreError | theirs.ClientError) -> BirthrightError:
+def translate(error: Exception) -> BirthrightError:
     """Choose the error of ours for one of botocore's: wrong settings, no network, or no credentials."""
     text = " ".join(str(error).split())[:_LONGEST_TEXT]
     if isinstance(error, _WRONG_SETTINGS):
@@ -182,7 +187,7 @@ def _without_fips(region: str) -> tuple[str, bool]:
 def _is_known(partitions: dict[str, Any], region: str) -> bool:
     """Whether some partition has such a region, or could have: new ones come without an update."""
     return any(
-        region in partition["regions"] or re.match(partition["regionRegex"], region)
+        region in partition["regions"] or re.fullmatch(partition["regionRegex"], region)
         for partition in partitions["partitions"]
     )
 

@@ -1,0 +1,58 @@
+"""What the tests of the command line share."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from birthright.sandbox.sandbox import Sandbox
+
+NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
+_SCAN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
+
+
+class Ran(NamedTuple):
+    """What one run of the command line gave; `code` is the exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The JSON it printed."""
+        document: dict[str, Any] = json.loads(self.out)
+        return document
+
+    @property
+    def trouble(self) -> str:
+        """The one line that a failed run says, and nothing else."""
+        assert not self.out
+        assert self.err.startswith("birthright: ")
+        assert self.err.count("\n") == 1
+        assert self.err.endswith("\n")
+        return self.err.removeprefix("birthright: ").rstrip()
+
+
+Birthright = Callable[..., Ran]
+
+
+def enter(monkeypatch: pytest.MonkeyPatch, box: Sandbox) -> None:
+    """Point this process at a sandbox."""
+    for name, value in box.environment().items():
+        monkeypatch.setenv(name, value)
+
+
+def masked(text: str) -> str:
+    """Replace what differs from run to run: scan ids, and how long the reads took."""
+    text = re.sub(r'"seconds":\s*[\d.e-]+', '"seconds": 0', text)
+    return _SCAN_ID.sub("20260101T000000Z-000000", text)
+
+
+def kept(store: Path) -> list[Path]:
+    """Everything in the store, temporary files included."""
+    return sorted(path for path in store.rglob("*") if path.is_file())
