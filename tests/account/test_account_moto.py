@@ -1,12 +1,13 @@
 """A second judge: moto, where it is like AWS."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import boto3
 import pytest
-from account_helpers import ALL_OK, coverage, scan_in, statuses
+from account_helpers import ALL_OK, coverage, scan_in, statuses  # type: ignore[import-not-found]
 from moto.server import ThreadedMotoServer
 
 from birthright.sources.aws.account import Options
@@ -14,7 +15,7 @@ from birthright.sources.aws.account import Options
 MOTO_ACCOUNT = "123456789012"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def moto() -> Iterator[dict[str, str]]:
     """Serve moto, empty; give the environment to talk to it."""
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
@@ -66,14 +67,13 @@ def _key(iam: Any, name: str, status: str = "Active") -> tuple[str, str, str, da
 
 def test_keys_are_those_that_were_created(moto: dict[str, str], iam: Any) -> None:  # noqa: ANN401
     """Ids, owners, states and creation times of keys made by boto3 come back, each once."""
-    for name in ("none", "one", "two", "off", "comma,plus+at@example.com"):
+    for name in ("none", "one", "two", "off"):
         iam.create_user(UserName=name, Path="/teams/" if name == "two" else "/")
     made = {
         _key(iam, "one"),
         _key(iam, "two"),
         _key(iam, "two", "Inactive"),
         _key(iam, "off", "Inactive"),
-        _key(iam, "comma,plus+at@example.com"),
     }
     facts = scan_in(moto)
     found = [
@@ -89,7 +89,7 @@ def test_keys_are_those_that_were_created(moto: dict[str, str], iam: Any) -> Non
 
 
 def test_a_report_of_2015_is_told(moto: dict[str, str], iam: Any) -> None:  # noqa: ANN401
-    """moto's GeneratedTime is always 2015: coverage says so, and nothing breaks. There is no root row."""
+    """The GeneratedTime of moto is always 2015: coverage says so. There is no root row."""
     iam.create_user(UserName="one")
     key = _key(iam, "one")
     facts = scan_in(moto, Options(depth="report"))
@@ -97,10 +97,19 @@ def test_a_report_of_2015_is_told(moto: dict[str, str], iam: Any) -> None:  # no
     assert line.status == "ok"
     assert line.report_generated_at is not None
     assert line.report_generated_at.year == 2015
-    assert "d ago" in line.detail
+    assert re.fullmatch(r"made \d+ d( \d+ h)? ago", line.detail)
     assert [row.created_at for row in facts.access_keys if row.user_name == "one"] == [key[3]]
     (root,) = (user for user in facts.principals if user.is_root)
     assert (root.in_report, root.mfa_active) == (False, None)
+
+
+def test_a_row_that_moto_spoils_is_a_problem_of_that_row(moto: dict[str, str], iam: Any) -> None:  # noqa: ANN401
+    """A comma is not quoted by moto: that user's cells are unknown, coverage says so, the listings count."""
+    iam.create_user(UserName="comma,plus")
+    key = _key(iam, "comma,plus")
+    facts = scan_in(moto)
+    assert coverage(facts)["GetCredentialReport"].status == "partial"
+    assert [row.created_at for row in facts.access_keys if row.access_key_id == key[0]] == [key[3]]
 
 
 def test_an_account_without_users(moto: dict[str, str], iam: Any) -> None:  # noqa: ANN401

@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 import pytest
-from account_helpers import coverage, scan, statuses
+from account_helpers import scan, statuses  # type: ignore[import-not-found]
 
 from birthright.sandbox import Sandbox
 from birthright.sources.aws.account import Options
@@ -44,7 +44,6 @@ def test_the_policy_is_the_least(depth: Depth, dropped: str) -> None:
         facts = scan(box, Options(depth=depth), box.new_credentials("auditor", *allowed))
         denied = [line for line in facts.coverage if line.status == "denied"]
         assert [dropped in line.detail for line in denied] == [True]
-        assert len(coverage(facts)) == (1 if depth == "report" else 4)
 
 
 @pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])

@@ -13,15 +13,19 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import botocore.exceptions as theirs
+import botocore.loaders
 import botocore.session
 import pytest
 from botocore.awsrequest import AWSRequest, AWSResponse
 
 from birthright.errors import BirthrightError, CredentialsError, ReadError, UsageError
+from birthright.sources.aws.account import Options, collect_account
 from birthright.sources.aws.session import AwsSession, Endpoint, translated
+from birthright.times import now
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
 PROFILE = "[profile p]\naws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = secret\n"
+LOADER = botocore.loaders.create_loader()  # one, so that AWS's models are read once
 Configure = Callable[[str], None]
 
 
@@ -46,9 +50,9 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
 
 def _their_classes() -> Iterator[type[Exception]]:
     for kind in vars(theirs).values():
-        if inspect.isclass(kind) and issubclass(kind, Exception) and not issubclass(kind, Warning):
-            if kind.__module__ == theirs.__name__:
-                yield kind
+        known = inspect.isclass(kind) and kind.__module__ == theirs.__name__
+        if known and issubclass(kind, Exception) and not issubclass(kind, Warning):
+            yield kind
 
 
 def _made(kind: type[Exception]) -> Exception:
@@ -57,7 +61,9 @@ def _made(kind: type[Exception]) -> Exception:
         return kind({"Error": {"Code": "x"}}, "GetCallerIdentity")
     if not issubclass(kind, theirs.BotoCoreError):
         return kind()
-    fields = {part[1].partition(".")[0] for part in string.Formatter().parse(kind.fmt) if part[1]}
+    fields = {
+        part[1].partition(".")[0] for part in string.Formatter().parse(getattr(kind, "fmt", "")) if part[1]
+    }
     wanted = inspect.signature(kind.__init__).parameters.values()
     named = {one.name for one in wanted if one.default is one.empty and one.kind is not one.VAR_KEYWORD}
     return kind(**dict.fromkeys((fields | named) - {"self"}, "x\ny"))
@@ -189,10 +195,11 @@ def test_sso_with_an_expired_token(configure: Configure, tmp_path: Path) -> None
 
 
 def test_sso_with_an_impossible_region(configure: Configure) -> None:
-    """A setting that only comes to light when credentials are first needed is a usage error, too."""
+    """A setting that only comes to light when credentials are first needed is one line, not a group."""
     configure(SSO.replace("sso_region = us-east-1", "sso_region = not/a/region"))
     with pytest.raises(BirthrightError) as caught:
-        asyncio.run(AwsSession("work").credentials())
+        asyncio.run(collect_account(AwsSession("work"), Options(), now()))
+    assert isinstance(caught.value, UsageError | CredentialsError)
     assert "\n" not in str(caught.value)
 
 
@@ -298,7 +305,9 @@ def _their_endpoint(service: str, region: str, profile: str | None = None) -> En
         caught.append(request)
         return AWSResponse(request.url, 200, {}, _Body())
 
-    client = botocore.session.Session(profile=profile).create_client(service, region_name=region)
+    session = botocore.session.Session(profile=profile)
+    session.register_component("data_loader", LOADER)
+    client = session.create_client(service, region_name=region)
     client.meta.events.register("before-send", keep)
     client.list_users() if service == "iam" else client.get_caller_identity()
     client.close()

@@ -1,9 +1,10 @@
 """The facts of a scan are the account's own truth, for any account."""
 
 from datetime import datetime
+from typing import Literal
 
 import pytest
-from account_helpers import ALL_OK, scan, statuses
+from account_helpers import ALL_OK, scan, statuses  # type: ignore[import-not-found]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,26 +13,26 @@ from birthright.sandbox.account import Key, User
 from birthright.sandbox.report import Style
 from birthright.sources.aws.account import Options
 
-Truth = dict[str, tuple[str, str | None, datetime, datetime, str]]
+Row = tuple[str, str | None, datetime | None, datetime | None, str | None]
+Truth = dict[str, Row]
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=12, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 10_000),
-    users=st.integers(0, 120),
-    cached=st.booleans(),
-    page=st.integers(1, 50),
+    users=st.integers(0, 90),
+    report=st.sampled_from(("cached", "none")),
+    page=st.integers(3, 50),
     style=st.builds(Style, zulu=st.booleans(), extra_column=st.booleans(), root_booleans=st.booleans()),
 )
 def test_every_key_is_found_once_as_it_is(
-    *, seed: int, users: int, cached: bool, page: int, style: Style
+    *, seed: int, users: int, report: Literal["cached", "none"], page: int, style: Style
 ) -> None:
     """Id, owner, status, and both creation times of each key there is, and of no other."""
-    report = "cached" if cached else "none"
     with Sandbox(users=users, seed=seed, report=report, report_style=style).running() as box:
         box.faults.add("short-pages", size=page)
         facts = scan(box)
-        unseen = {one.access_key_id for one in box.expected if one.optional} if cached else set()
+        unseen = {one.access_key_id for one in box.expected if one.optional} if report == "cached" else set()
         found: Truth = {
             str(key.access_key_id): (
                 key.user_name,
@@ -42,7 +43,7 @@ def test_every_key_is_found_once_as_it_is(
             )
             for key in facts.access_keys
             if not key.is_root
-        }  # type: ignore[misc]
+        }
         assert found == {name: one for name, one in _truth(box).items() if name not in unseen}
         assert len(found) == sum(not key.is_root for key in facts.access_keys)
         assert statuses(facts).items() >= ALL_OK.items()
@@ -53,7 +54,7 @@ def _truth(box: Sandbox) -> Truth:
     return {key.access_key_id: _row(user, key) for user in users for key in user.keys.values()}
 
 
-def _row(user: User, key: Key) -> tuple[str, str | None, datetime, datetime, str]:
+def _row(user: User, key: Key) -> Row:
     return user.name, user.arn, user.created_at, key.created_at, key.status
 
 

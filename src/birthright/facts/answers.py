@@ -44,7 +44,7 @@ class ReportSlot(msgspec.Struct, frozen=True, gc=False):
         return self.holds_key or self.active is None or not self.readable
 
 
-class ReportUser(msgspec.Struct, frozen=True):
+class ReportUser(msgspec.Struct, frozen=True, gc=False):
     """One row of the credential report."""
 
     user_name: str
@@ -73,7 +73,7 @@ class CredentialReport(msgspec.Struct, frozen=True):
     problems: tuple[str, ...] = ()
 
 
-class ListedUser(msgspec.Struct, frozen=True):
+class ListedUser(msgspec.Struct, frozen=True, gc=False):
     """One user of ListUsers."""
 
     user_name: str
@@ -84,7 +84,7 @@ class ListedUser(msgspec.Struct, frozen=True):
     password_last_used_at: datetime | None = None
 
 
-class ListedKey(msgspec.Struct, frozen=True):
+class ListedKey(msgspec.Struct, frozen=True, gc=False):
     """One key of ListAccessKeys. `status` is AWS's word: Active, Inactive, Expired or a newer one."""
 
     user_name: str

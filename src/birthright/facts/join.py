@@ -113,8 +113,9 @@ def _subject(
     answers: AccountAnswers, name: str, row: ReportUser | None, listed: ListedUser | None
 ) -> _Subject:
     """Decide whether the report's row is this user's, and whether the user is still there."""
-    times = {t for t in (row and row.created_at, listed and listed.created_at) if t}
-    recreated = len(times) > 1
+    recreated = bool(
+        row and listed and row.created_at and listed.created_at and row.created_at != listed.created_at
+    )
     listed_all = answers.users is not None and answers.users_complete
     in_listing = True if listed else False if listed_all else None
     # A key that was listed proves its user, whatever the list of users says.

@@ -11,7 +11,7 @@ import msgspec
 Status = Literal["ok", "partial", "denied", "failed", "skipped"]
 
 
-class Principal(msgspec.Struct, frozen=True):
+class Principal(msgspec.Struct, frozen=True, gc=False):
     """An IAM user or the root user.
 
     `in_report` and `in_listing` are None where that source was not read (to the end). Root is always
@@ -36,7 +36,7 @@ class Principal(msgspec.Struct, frozen=True):
     in_listing: bool | None = None
 
 
-class AccessKey(msgspec.Struct, frozen=True):
+class AccessKey(msgspec.Struct, frozen=True, gc=False):
     """An access key.
 
     `access_key_id` is None if only the report was read. A row in which `access_key_id`, `slot` and
@@ -64,7 +64,7 @@ class AccessKey(msgspec.Struct, frozen=True):
     last_used_source: Literal["report", "lookup"] | None = None
 
 
-class Coverage(msgspec.Struct, frozen=True):
+class Coverage(msgspec.Struct, frozen=True, gc=False):
     """What was asked of an account, and whether it was answered. `source` is the AWS operation's name."""
 
     account_id: str

@@ -20,7 +20,7 @@ SCHEMA = "birthright.findings/1"
 Remedy = Literal["retire", "rotate", "review", "none"]
 
 
-class Evidence(msgspec.Struct, frozen=True):
+class Evidence(msgspec.Struct, frozen=True, gc=False):
     """One fact a verdict rests on: `value` as AWS said it in `source`, at `as_of`; None is "not known"."""
 
     fact: str
@@ -29,7 +29,7 @@ class Evidence(msgspec.Struct, frozen=True):
     as_of: datetime | None = None
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Finding(msgspec.Struct, frozen=True, gc=False):
     """One policy's verdict on one subject.
 
     `fingerprint` names the same finding in every scan, on every machine, at every depth. `access_key_id`

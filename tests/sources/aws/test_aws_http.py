@@ -44,7 +44,7 @@ async def serving(
     try:
         yield server.sockets[0].getsockname()[1]
         async with asyncio.timeout(2):
-            while open_now:
+            while open_now:  # noqa: ASYNC110  the closing side is another task's business
                 await asyncio.sleep(0.005)
     finally:
         server.close()
@@ -166,7 +166,7 @@ def test_a_dripping_answer_ends_at_the_deadline() -> None:
         async with serving(drip) as port:
             pool = Pool(f"http://127.0.0.1:{port}", limits=QUICK)
             began = asyncio.get_running_loop().time()
-            with pytest.raises(TimedOutError, match="did not answer in 0.3 s"):
+            with pytest.raises(TimedOutError, match=r"did not answer in 0\.3 s"):
                 await ask(pool)
             assert asyncio.get_running_loop().time() - began < 0.6
 
@@ -249,7 +249,7 @@ def test_unasked_bytes_are_nobodys_answer() -> None:
 def test_cancelled_calls_close_their_connections() -> None:
     """Ctrl-C in the middle of fifty calls leaves no socket and no task; `serving` checks the sockets."""
 
-    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await request_of(reader)
         await asyncio.sleep(0)
 
@@ -377,6 +377,7 @@ class Forwarder:
         self.heads: list[bytes] = []
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection."""
         head = await reader.readuntil(b"\r\n\r\n")
         self.heads.append(head)
         if not self.accept:

@@ -2,10 +2,9 @@
 
 import asyncio
 import os
-import selectors
 import time
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
@@ -16,37 +15,7 @@ from birthright.sources.aws.pacing import Pacer
 from birthright.sources.aws.query import QueryClient
 from birthright.sources.aws.session import AwsSession
 
-T = TypeVar("T")
-
-
-class _Jumping(selectors.DefaultSelector):
-    """Moves the time on where a real one would sleep."""
-
-    now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        found = super().select(0)
-        if not found:
-            assert timeout is not None, "everybody waits and nobody will wake them"
-            self.now += timeout
-        return found
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop in which sleeping takes no time."""
-
-    def __init__(self) -> None:
-        self._jumping = _Jumping()
-        super().__init__(self._jumping)
-
-    def time(self) -> float:
-        """Return virtual seconds."""
-        return self._jumping.now
-
-
-def in_virtual_time(work: Coroutine[Any, Any, T]) -> T:
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(work)
+Virtual = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
 class Bucket:
@@ -58,6 +27,7 @@ class Bucket:
         self.answered = self.refused = 0
 
     async def ask(self, number: int) -> bool:
+        """Answer or refuse one call."""
         loop = asyncio.get_running_loop()
         latency = self.latency * (1 + number % 7 / 60)
         await asyncio.sleep(latency / 2)
@@ -104,7 +74,9 @@ async def _crowd(pacer: Pacer, bucket: Bucket, calls: int, workers: int = 50) ->
     return slowest
 
 
-def _run(rate: float, burst: float, latency: float, calls: int) -> tuple[float, float, float]:
+def _run(
+    virtual: Virtual, rate: float, burst: float, latency: float, calls: int
+) -> tuple[float, float, float]:
     """Return the share of the rate that was used, the share of calls refused, and the slowest call."""
     bucket = Bucket(rate, burst, latency)
 
@@ -113,16 +85,18 @@ def _run(rate: float, burst: float, latency: float, calls: int) -> tuple[float, 
         slowest = await _crowd(Pacer(50, loop.time), bucket, calls)
         return loop.time(), slowest
 
-    seconds, slowest = in_virtual_time(run())
+    seconds, slowest = virtual(run())
     return (calls - burst) / rate / seconds, bucket.refused / (calls + bucket.refused), slowest
 
 
 @pytest.mark.parametrize("latency", [0.0005, 0.01, 0.05])
 @pytest.mark.parametrize("calls", [700, 1000])
 @pytest.mark.parametrize(("rate", "burst"), [(20, 20), (20, 60), (5, 5), (5, 15), (100, 100)])
-def test_nearly_all_of_the_rate_is_used(rate: int, burst: int, latency: float, calls: int) -> None:
+def test_nearly_all_of_the_rate_is_used(
+    virtual: Virtual, rate: int, burst: int, latency: float, calls: int
+) -> None:
     """At least 90% of what AWS allows is used, and fewer than 5% of the calls are refused."""
-    used, refused, slowest = _run(rate, burst, latency, calls)
+    used, refused, slowest = _run(virtual, rate, burst, latency, calls)
     assert used >= 0.9
     # At 100 a second the first crowd, which nothing can foresee, weighs more the fewer calls there are.
     assert refused < (0.05 if (rate, calls) != (100, 700) else 0.06)
@@ -131,22 +105,22 @@ def test_nearly_all_of_the_rate_is_used(rate: int, burst: int, latency: float, c
 
 @pytest.mark.parametrize("latency", [0.0005, 0.01, 0.05])
 @pytest.mark.parametrize(("rate", "calls", "share"), [(5, 700, 0.85), (20, 1000, 0.88), (100, 1000, 0.65)])
-def test_without_a_burst(rate: int, calls: int, share: float, latency: float) -> None:
+def test_without_a_burst(virtual: Virtual, rate: int, calls: int, share: float, latency: float) -> None:
     """A bucket of one forgives nothing: a late call is lost, an early one refused. Less is used."""
-    used, refused, _ = _run(rate, 1, latency, calls)
+    used, refused, _ = _run(virtual, rate, 1, latency, calls)
     assert used >= share
     assert refused < 0.05
 
 
 @pytest.mark.parametrize(("rate", "burst"), [(100, 300), (500, 500)])
-def test_a_wide_bucket_is_emptied_at_full_speed(rate: int, burst: int) -> None:
+def test_a_wide_bucket_is_emptied_at_full_speed(virtual: Virtual, rate: int, burst: int) -> None:
     """All fifty may be in flight when it is empty: that one crowd is refused, and little more."""
-    used, refused, _ = _run(rate, burst, 0.01, 3000)
+    used, refused, _ = _run(virtual, rate, burst, 0.01, 3000)
     assert used >= 0.9
     assert refused < 0.05
 
 
-def test_a_limit_that_is_lifted_is_found_out() -> None:
+def test_a_limit_that_is_lifted_is_found_out(virtual: Virtual) -> None:
     """The rate grows again when AWS allows more, and falls when it allows less."""
 
     async def run() -> list[float]:
@@ -159,13 +133,13 @@ def test_a_limit_that_is_lifted_is_found_out() -> None:
             times.append((loop.time() - began) * rate / calls)
         return times
 
-    slow, fast, slow_again = in_virtual_time(run())
+    slow, fast, slow_again = virtual(run())
     assert slow < 1.1
     assert fast < 4
     assert slow_again < 1.4
 
 
-def test_without_refusals_there_is_no_rate() -> None:
+def test_without_refusals_there_is_no_rate(virtual: Virtual) -> None:
     """Fifty calls are in flight soon, and never more."""
     most = 0
     bucket = Bucket(1e9, 1e9, 0.05)
@@ -185,11 +159,11 @@ def test_without_refusals_there_is_no_rate() -> None:
         watching.cancel()
         return loop.time()
 
-    assert in_virtual_time(run()) < 3000 / 50 * 0.055 * 1.35
+    assert virtual(run()) < 3000 / 50 * 0.055 * 1.35
     assert most == 50
 
 
-def test_the_queue_is_fair() -> None:
+def test_the_queue_is_fair(virtual: Virtual) -> None:
     """Calls leave in the order in which they came, whoever comes while others wait."""
 
     async def run() -> list[int]:
@@ -205,11 +179,11 @@ def test_the_queue_is_fair() -> None:
         await asyncio.gather(*map(one, range(60)))
         return left
 
-    assert in_virtual_time(run()) == list(range(60))
+    assert virtual(run()) == list(range(60))
 
 
 @pytest.mark.parametrize("throttled", [False, True])
-def test_cancelled_calls_leave_no_place_behind(throttled: bool) -> None:  # noqa: FBT001
+def test_cancelled_calls_leave_no_place_behind(virtual: Virtual, throttled: bool) -> None:  # noqa: FBT001
     """Cancelled while waiting, while let go, or in flight: afterwards every place is free."""
 
     async def run() -> tuple[int, int]:
@@ -237,10 +211,10 @@ def test_cancelled_calls_leave_no_place_behind(throttled: bool) -> None:  # noqa
         await asyncio.wait_for(one(), 5)
         return pacer._in_flight, len([w for w in pacer._waiting if not w.done()])
 
-    assert in_virtual_time(run()) == (0, 0)
+    assert virtual(run()) == (0, 0)
 
 
-def test_a_place_given_to_someone_cancelled_in_the_same_moment_goes_on() -> None:
+def test_a_place_given_to_someone_cancelled_in_the_same_moment_goes_on(virtual: Virtual) -> None:
     """Between being let go and waking up, a call can be cancelled; the next in line gets its place."""
 
     async def run() -> None:
@@ -252,10 +226,10 @@ def test_a_place_given_to_someone_cancelled_in_the_same_moment_goes_on() -> None
         first.cancel()
         await asyncio.wait_for(second, 1)
 
-    in_virtual_time(run())
+    virtual(run())
 
 
-def test_one_crowd_slows_down_once() -> None:
+def test_one_crowd_slows_down_once(virtual: Virtual) -> None:
     """Refusals of calls that left before the rate was lowered do not lower it again."""
 
     async def run() -> tuple[float | None, float | None]:
@@ -269,7 +243,7 @@ def test_one_crowd_slows_down_once() -> None:
             pacer.throttled(left_at)
         return before, pacer._rate()
 
-    before, after = in_virtual_time(run())
+    before, after = virtual(run())
     assert before == after
 
 

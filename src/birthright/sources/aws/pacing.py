@@ -131,7 +131,7 @@ class Pacer:
 
     async def _queue(self) -> float:
         """Wait for one's turn; who is cancelled with a place in hand passes it on."""
-        turn = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         # Whoever made the queue wait may be the rate: then nobody in flight will wake it.
         self._wake()

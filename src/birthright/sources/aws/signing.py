@@ -6,22 +6,39 @@ against botocore's signer. botocore's own costs several times the CPU, for forms
 
 import hashlib
 import hmac
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 
 import msgspec
 
+from birthright.errors import CredentialsError
 from birthright.secret import Secret
 
 CONTENT_TYPE = "application/x-www-form-urlencoded; charset=utf-8"
+_PRINTABLE = re.compile(r"[\x21-\x7e]+")
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """What signs a request. The secret and the session token print as `***`."""
+    """What signs a request. The secret and the session token print as `***`.
+
+    Raises CredentialsError for an id or a token that no header can carry.
+    """
 
     access_key_id: str
     secret: Secret
     token: Secret | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("access key id", self.access_key_id), ("session token", self._token_or_none())):
+            if not _PRINTABLE.fullmatch(value):
+                raise CredentialsError(
+                    f"the {name} is empty or holds spaces, line ends or letters beyond ASCII",
+                    "it was pasted wrongly: look at AWS_ACCESS_KEY_ID and its kin, or ~/.aws/credentials",
+                )
+
+    def _token_or_none(self) -> str:
+        return self.token.reveal() if self.token else "none"
 
 
 class Scope(msgspec.Struct, frozen=True):
