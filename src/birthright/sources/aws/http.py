@@ -92,7 +92,7 @@ class Pool:
     def close(self) -> None:
         """Close every connection, those in use too."""
         for connection in list(self._open):
-            connection.abort()
+            connection.drop()
         self._idle.clear()
 
     async def _exchange(self, connection: "_Connection", request: bytes) -> Response:
@@ -191,6 +191,10 @@ class _Connection(asyncio.Protocol):
             timer.cancel()
             self._answer = None
 
+    def drop(self) -> None:
+        """Give up an answer that is still awaited: what came of it is not whole."""
+        self._fail(ConnectionLostError(f"the connection to {self._host} was given up"))
+
     def abort(self) -> None:
         """Close at once: a farewell would keep the loop waiting for the other side's."""
         if self._transport is not None:
@@ -226,16 +230,15 @@ class _Connection(asyncio.Protocol):
             self._fail(ConnectionLostError(f"{self._host} wants to change the protocol"))
         except httptools.HttpParserError as error:
             self._fail(ConnectionLostError(f"the answer of {self._host} is not HTTP: {error}"))
-        if not self._head_done:
-            self._head_size += len(data)
-        if self._head_size > self._limits.head_bytes or self._body_size > self._limits.body_bytes:
+        self._size += len(data)
+        if self._size > (self._limits.body_bytes if self._head_done else self._limits.head_bytes):
             self._fail(ReadError(f"the answer of {self._host} is larger than any that AWS gives"))
 
     def _begin(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
         self._headers: dict[str, str] = {}
         self._body: list[bytes] = []
-        self._head_size = self._body_size = 0
+        self._size = 0
         self._head_done = self._unbounded = self.has_answered = False
 
     def _response(self) -> Response:
@@ -250,6 +253,12 @@ class _Connection(asyncio.Protocol):
         seconds = self._limits.answer_seconds
         self._fail(TimedOutError(f"{self._host} did not answer in {seconds:g} s"))
 
+    def on_message_begin(self) -> None:
+        """httptools: an answer begins; there is one to a request."""
+        if self._answer is None or self._answer.done():
+            self._headers = {}
+            self.abort()
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """httptools: a header."""
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
@@ -262,7 +271,6 @@ class _Connection(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         """httptools: a piece of the body."""
         self._body.append(data)
-        self._body_size += len(data)
 
     def on_message_complete(self) -> None:
         """httptools: the answer is whole, unless it only said "100 Continue"."""

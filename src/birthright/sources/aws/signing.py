@@ -22,7 +22,7 @@ _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 class Credentials(msgspec.Struct, frozen=True):
     """What signs a request. The secret and the session token print as `***`.
 
-    Raises CredentialsError for an id or a token that no header can carry.
+    Raises CredentialsError for an id, a secret or a token that was pasted wrongly.
     """
 
     access_key_id: str
@@ -30,15 +30,14 @@ class Credentials(msgspec.Struct, frozen=True):
     token: Secret | None = None
 
     def __post_init__(self) -> None:
-        for name, value in (("access key id", self.access_key_id), ("session token", self._token_or_none())):
+        token = self.token.reveal() if self.token else "none"
+        values = {"access key id": self.access_key_id, "secret": self.secret.reveal(), "session token": token}
+        for name, value in values.items():
             if not _PRINTABLE.fullmatch(value):
                 raise CredentialsError(
                     f"the {name} is empty or holds spaces, line ends or letters beyond ASCII",
                     "it was pasted wrongly: look at AWS_ACCESS_KEY_ID and its kin, or ~/.aws/credentials",
                 )
-
-    def _token_or_none(self) -> str:
-        return self.token.reveal() if self.token else "none"
 
 
 class Scope(msgspec.Struct, frozen=True):
