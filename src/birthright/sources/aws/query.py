@@ -21,7 +21,7 @@ from birthright.sources.aws.session import AwsSession
 from birthright.sources.aws.signing import sign
 from birthright.times import now_exactly
 
-_log = logging.getLogger("birthright.aws")
+_log = logging.getLogger(__name__.rpartition(".")[0])
 
 # "Too many": of this kind of call, however slowly the others come. It is waited for, not paced.
 _LIMITS = frozenset({"LimitExceeded", "LimitExceededException"})
