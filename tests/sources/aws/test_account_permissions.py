@@ -3,8 +3,8 @@
 from typing import Any, Literal
 
 import pytest
-from account_helpers import scan, statuses  # type: ignore[import-not-found]
 
+from account_helpers import scan, statuses
 from birthright.sandbox import Sandbox
 from birthright.sources.aws.account import Options
 from birthright.sources.aws.permissions import read_policy

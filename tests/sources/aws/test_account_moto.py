@@ -7,9 +7,9 @@ from typing import Any
 
 import boto3
 import pytest
-from account_helpers import ALL_OK, coverage, scan_in, statuses  # type: ignore[import-not-found]
 from moto.server import ThreadedMotoServer
 
+from account_helpers import ALL_OK, coverage, scan_in, statuses
 from birthright.sources.aws.account import Options
 
 MOTO_ACCOUNT = "123456789012"

@@ -8,8 +8,8 @@ import time
 from datetime import timedelta
 
 import pytest
-from account_helpers import ALL_OK, Answer, Canned, coverage, scan, scan_in, statuses  # type: ignore[import-not-found]
 
+from account_helpers import ALL_OK, Answer, Canned, coverage, scan, scan_in, statuses
 from birthright.errors import CredentialsError
 from birthright.facts.model import AccountFacts
 from birthright.sandbox import Credentials, Sandbox

@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Literal
 
 import pytest
-from account_helpers import ALL_OK, scan, statuses  # type: ignore[import-not-found]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from account_helpers import ALL_OK, scan, statuses
 from birthright.sandbox import Sandbox
 from birthright.sandbox.account import Key, User
 from birthright.sandbox.report import Style
