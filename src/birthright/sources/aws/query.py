@@ -108,6 +108,11 @@ class QueryClient:
             if error.code not in _LIMITS:
                 self._pacer.throttled(left_at)
             raise
+        except ReadError as error:
+            # A refusal of AWS's is an answer, and a fast one: it says nothing against more calls.
+            if error.code and not isinstance(error, AnswerError):
+                self._pacer.answered()
+            raise
         else:
             self._pacer.answered()
             return result
