@@ -112,9 +112,12 @@ def test_a_full_stdout_is_told(account: Sandbox) -> None:
             assert (ran.returncode, ran.stderr) == (4, "birthright: No space left on device: output\n")
 
 
-def test_a_reader_that_leaves_early(account: Sandbox) -> None:
+@pytest.mark.parametrize(
+    ("options", "begins"), [("--all --format jsonl", '{"kind":"scan"'), ("", "birthright  account")]
+)
+def test_a_reader_that_leaves_early(options: str, begins: str, account: Sandbox) -> None:
     """`birthright scan | head -1` is quiet and keeps the scan's exit code."""
-    script = f"{' '.join(BIRTHRIGHT)} scan --all --format jsonl | head -1; echo ${{PIPESTATUS[0]}}"
+    script = f"{' '.join(BIRTHRIGHT)} scan {options} | head -1; echo ${{PIPESTATUS[0]}}"
     with account.running() as box:
         ran = subprocess.run(
             ["bash", "-c", script],
@@ -125,7 +128,7 @@ def test_a_reader_that_leaves_early(account: Sandbox) -> None:
             timeout=30,
         )
     first, code = ran.stdout.splitlines()
-    assert '"kind":"scan"' in first
+    assert first.startswith(begins)
     assert (code, ran.stderr) == ("1", "")
 
 

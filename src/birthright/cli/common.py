@@ -1,7 +1,7 @@
 """What several commands share: where scans are kept, which policies judge, how a scan is judged again."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +83,20 @@ def pages_of(selection: "Selection") -> "list[Page]":
     for policy, values in selection.overrides.items():
         choose(pages, [policy])
         known[policy].values(values)
-    return choose(pages, selection.policies)
+    chosen = choose(pages, selection.policies)
+    _check_own(page for page in chosen if not page.origin.startswith("pack/"))
+    return chosen
+
+
+def _check_own(pages: "Iterable[Page]") -> None:
+    """Run the user's own rules over empty tables: what is wrong with them is told before AWS is asked."""
+    from birthright.policies.evaluator import Evaluator
+    from birthright.times import now
+
+    evaluator: Evaluator | None = None
+    for page in pages:
+        evaluator = evaluator or Evaluator({}, now())
+        evaluator.judge(page)
 
 
 def judge(

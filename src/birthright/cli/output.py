@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from birthright.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -58,6 +60,15 @@ def _print(document: "Document", form: str) -> None:
 
     try:
         renderer(form)(document, sys.stdout)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence_stdout()
+
+
+def tell(text: str) -> None:
+    """Print one more line; whoever stopped reading does not change the exit code."""
+    try:
+        click.echo(text)
         sys.stdout.flush()
     except BrokenPipeError:
         silence_stdout()

@@ -90,9 +90,11 @@ def command(**options: Any) -> int:  # noqa: ANN401 - click hands over what it p
 
     Exit code 1 says that something fails; 3 that nothing does, but not everything could be read.
     """
+    from birthright.cli.output import tell
+
     code = run_scan(options)
     if code in {1, 3} and options["form"] in {None, "terminal"}:
-        click.echo("'birthright explain USER' (or a key's id) shows what a verdict rests on and what to do.")
+        tell("'birthright explain USER' (or a key's id) shows what a verdict rests on and what to do.")
     return code
 
 

@@ -22,6 +22,7 @@ from birthright.policies.page import Page, Subject, Value
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import duckdb
     import pyarrow as pa
 
 Verdict = Literal["pass", "fail", "unknown"]
@@ -196,11 +197,21 @@ class Evaluator:
         sql = f"select * {_from(page, values)}"
         if not passes:
             sql += " and compliant is not true"
-        result = self.engine.select(sql, values, "the rule")
-        types = {name: str(kind) for name, kind, *_ in result.description or ()}
+        try:
+            result = self.engine.select(sql, values, "the rule")
+        except QueryError:
+            # A missing column `compliant` stops the filter above; said plainly it is easier to mend.
+            bare = self.engine.select(f"select * from (\n{page.rule}\n) limit 0", values, "the rule")  # noqa: S608
+            _check_columns(page, _types(bare))
+            raise
+        types = _types(result)
         _check_columns(page, types)
         reader = _RowReader(page, list(types))
         return tuple(map(reader.read, self.engine.rows(result, "the rule")))
+
+
+def _types(result: "duckdb.DuckDBPyConnection") -> dict[str, str]:
+    return {name: str(kind) for name, kind, *_ in result.description or ()}
 
 
 class _RowReader:
