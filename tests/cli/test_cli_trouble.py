@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from birthright.sandbox.population import SCANNER_SECRET
@@ -16,6 +17,12 @@ from cli_helpers import NOW, Birthright, enter, kept
 
 BORN = "access-key-created-with-user"
 Kind = Any  # one of the sandbox's kinds of fault
+
+SESSION = {
+    "AWS_ACCESS_KEY_ID": "AccessKeyId",
+    "AWS_SECRET_ACCESS_KEY": "SecretAccessKey",
+    "AWS_SESSION_TOKEN": "SessionToken",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -90,18 +97,26 @@ def test_nothing_can_be_read(kind: Kind, small: Sandbox, birthright: Birthright,
     assert not kept(store)
 
 
-@pytest.mark.usefixtures("small")
 def test_no_secret_appears_anywhere(
-    small: Sandbox, birthright: Birthright, store: Path, folder: Path
+    small: Sandbox, birthright: Birthright, store: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither output, nor the log of -vv, nor any file holds the secret key."""
+    """Neither output, nor the log of -vv, nor any file holds the secret key or the session token."""
+    role = f"arn:aws:iam::{small.account().account_id}:role/birthright"
+    given = boto3.client("sts").assume_role(RoleArn=role, RoleSessionName="me")["Credentials"]
+    secrets = [given["SecretAccessKey"], given["SessionToken"], small.credentials.secret_access_key]
+    for name, field in SESSION.items():
+        monkeypatch.setenv(name, given[field])
     ran = birthright("scan", "-vv", "-o", "a.json", "-o", "a.csv")
-    secret = small.credentials.secret_access_key
     assert ran.code == 1
+    assert "ListUsers 200 OK" in ran.err
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong" + given["SecretAccessKey"])
+    refused = birthright("scan", "-vv")
+    assert refused.code == 3
     files = [*kept(store), *folder.iterdir()]
     assert len(files) > 4
-    for text in (ran.out.encode(), ran.err.encode(), *(path.read_bytes() for path in files)):
-        assert secret.encode() not in text
+    shown = [text.encode() for text in (ran.out, ran.err, refused.out, refused.err)]
+    for text in (*shown, *(path.read_bytes() for path in files)):
+        assert not [secret for secret in secrets if secret.encode() in text]
 
 
 def test_every_read_denied_but_one(small: Sandbox, birthright: Birthright) -> None:

@@ -54,7 +54,7 @@ def test_a_null_verdict_is_unknown(tables: dict[str, pa.Table], with_rule: Calla
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ("select * from access_keys", 'no column compliant'),
+        ("select * from access_keys", "no column compliant"),
         ("select *, 1 as compliant from access_keys", "compliant is INTEGER"),
         ("select *, 'true' as compliant from access_keys", "compliant is VARCHAR"),
         ("select account_id, true as compliant from access_keys", "no column"),
