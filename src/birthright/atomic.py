@@ -9,6 +9,7 @@ import errno
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +30,9 @@ _HINTS = {
     errno.ENOTEMPTY: "it exists already: choose another name",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
+
+_HIDDEN = ".birthright-"
+_ABANDONED_SECONDS = 86_400
 
 
 def write_atomically(path: Path, data: bytes | Iterable[bytes], mode: int = 0o600) -> None:
@@ -94,6 +98,7 @@ def publish_directory(path: Path) -> Iterator[Path]:
     taken; what the body raises passes through.
     """
     make_directories(path.parent)
+    _sweep(path.parent)
     hidden = _hidden_sibling(path)
     with _as_store_error(path):
         hidden.mkdir(0o700)
@@ -121,7 +126,16 @@ def _as_store_error(path: Path) -> Iterator[None]:
 
 def _hidden_sibling(path: Path) -> Path:
     """Name a temporary file or directory beside `path`; readers skip names with a dot."""
-    return path.parent / f".birthright-{secrets.token_hex(8)}"
+    return path.parent / f"{_HIDDEN}{secrets.token_hex(8)}"
+
+
+def _sweep(parent: Path) -> None:
+    """Remove hidden directories that a killed process left; a day old, nobody is writing them any more."""
+    yesterday = time.time() - _ABANDONED_SECONDS
+    with suppress(OSError):
+        for left in parent.glob(f"{_HIDDEN}*"):
+            if left.is_dir() and not left.is_symlink() and left.stat().st_mtime < yesterday:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _write_all(descriptor: int, chunk: bytes) -> None:

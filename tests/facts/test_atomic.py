@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,3 +150,20 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     assert "File too large" in second
     assert names_in(tmp_path) == ["scans"]
     assert names_in(tmp_path / "scans") == []
+
+
+def test_what_a_killed_process_left_is_swept_a_day_later(tmp_path: Path) -> None:
+    """Old hidden directories go when the next one is published; young ones and links are left alone."""
+    for name, days in (("old", 2), ("young", 0)):
+        left = tmp_path / f".birthright-{name}"
+        left.mkdir()
+        (left / "x").write_bytes(b"1")
+        os.utime(left, (time.time() - days * 86_400,) * 2)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / ".birthright-link").symlink_to(elsewhere)
+    with publish_directory(tmp_path / "new") as hidden:
+        write_file(hidden / "y", b"2")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".birthright-link", ".birthright-young", "elsewhere", "new",
+    ]  # fmt: skip
