@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says more about the machine than about us.
+settings.register_profile("birthright", deadline=None)
+settings.load_profile("birthright")
 
 
 class NetworkForbiddenError(AssertionError):

@@ -189,7 +189,11 @@ def second_active(key: AccessKey, others: Keys, _: dict[str, Any]) -> Verdict:
 
     if any(merit(other) > merit(key) for other in others if is_active(other)):
         return False
-    return None if any(other.status is None for other in others) else True
+    unread = any(one.status is None for one in others)
+    # Where a last use is missing nobody knows which of several is the one to keep.
+    actives = [one for one in others if is_active(one)]
+    unread_use = any(one.ever_used is None or (one.ever_used and one.last_used_at is None) for one in actives)
+    return None if unread or (len(actives) > 1 and unread_use) else True
 
 
 def console_user_with_key(key: AccessKey, _: Keys, __: dict[str, Any]) -> Verdict:

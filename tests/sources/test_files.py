@@ -79,7 +79,10 @@ def test_a_report_alone_is_an_account(tmp_path: Path) -> None:
         ("bob", 1, "report"),
     ]
     assert said(facts) == {
-        "GetCredentialReport": ("ok", "from file report.csv"),
+        "GetCredentialReport": (
+            "ok",
+            "from file report.csv; when it was made is not known: ages are counted up to this scan",
+        ),
         "ListUsers": ("skipped", "no file of users was given"),
         "ListAccessKeys": ("skipped", "no file of access keys was given"),
         "GetAccessKeyLastUsed": ("ok", "not needed"),

@@ -30,7 +30,7 @@ def test_files_made_from_an_account_give_its_facts(seed: int, users: int, tmp_pa
         report, listing, keys = _save(tmp_path)
     offline = collect_files(report, [keys], listing)
     assert offline.principals == live.principals
-    assert _without_lookups(offline, live) == _without_lookups(live, live)
+    assert _shared(offline, offline, live) == _shared(live, offline, live)
 
 
 def _save(folder: Path) -> tuple[Path, Path, Path]:
@@ -52,13 +52,24 @@ def _keys(answer: dict[str, object]) -> str:
     )
 
 
-def _without_lookups(facts: AccountFacts, live: AccountFacts) -> list[AccessKey]:
-    """Leave out what only a look-up says, and users without keys: a file with none names nobody."""
+def _shared(facts: AccountFacts, offline: AccountFacts, live: AccountFacts) -> list[AccessKey]:
+    """Leave out what only a look-up says, and what files cannot know.
+
+    A file with no keys names nobody; a key disabled since the report may as well be enabled since the file.
+    """
     have_keys = {key.user_name for key in live.access_keys if key.created_source}
     looked_up = {key.access_key_id for key in live.access_keys if key.last_used_source == "lookup"}
-    nothing = dict.fromkeys(("last_used_at", "last_used_region", "last_used_service", "last_used_source"))
+    disabled = {key.access_key_id for key in live.access_keys if key.status == "Inactive"}
+    doubted = {key.access_key_id for key in offline.access_keys if key.status is None} & disabled
     return [
-        msgspec.structs.replace(key, ever_used=None, **nothing) if key.access_key_id in looked_up else key
+        _masked(key, looked_up, doubted)
         for key in facts.access_keys
-        if key.user_name in have_keys
+        if key.user_name in have_keys and key.created_source
     ]
+
+
+def _masked(key: AccessKey, looked_up: set[str | None], doubted: set[str | None]) -> AccessKey:
+    if key.access_key_id in looked_up:
+        nothing = dict.fromkeys(("last_used_at", "last_used_region", "last_used_service", "last_used_source"))
+        key = msgspec.structs.replace(key, ever_used=None, **nothing)
+    return msgspec.structs.replace(key, status=None) if key.access_key_id in doubted else key

@@ -116,6 +116,22 @@ def judge(
     return build_document(info, evaluator, pages, selection, passes=passes, evidence=evidence)
 
 
+def adjusted(saved: "Selection", options: dict[str, Any]) -> "Selection":
+    """Return how a saved scan was judged, with what the command line says put in its place."""
+    import msgspec
+
+    from birthright.findings.build import overrides_of
+
+    settings = [(i, name, value) for i, named in saved.overrides.items() for name, value in named.items()]
+    folder = options["policies"]
+    return msgspec.structs.replace(
+        saved,
+        policies=options["policy"] or saved.policies,
+        folder=str(folder.expanduser().resolve()) if folder else saved.folder,
+        overrides=overrides_of([*settings, *map(_setting, options["settings"])]),
+    )
+
+
 def saved_selection(info: "ScanInfo") -> "Selection":
     """Return how a saved scan was judged. Raises StoreError."""
     import msgspec

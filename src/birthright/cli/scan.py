@@ -125,7 +125,7 @@ def _check_choices(options: dict[str, Any]) -> None:
 
 
 def _document(options: dict[str, Any]) -> "Document":
-    from birthright.cli.common import judge, pages_of, saved_selection, select, store_folder
+    from birthright.cli.common import adjusted, judge, pages_of, saved_selection, select, store_folder
     from birthright.cli.output import shows_evidence
     from birthright.facts.snapshot import load_info, scan_dir
     from birthright.settings import load_settings
@@ -135,8 +135,8 @@ def _document(options: dict[str, Any]) -> "Document":
     selection = select(options["policy"], options["policies"], options["settings"], settings)
     if options["saved"]:
         info = load_info(store, options["saved"])
-        chosen = any(options[name] for name in ("policy", "policies", "settings", "config"))
-        selection = selection if chosen else saved_selection(info)
+        if not options["config"]:
+            selection = adjusted(saved_selection(info), options)
     # A wrong policy or parameter is told before AWS is asked.
     pages = pages_of(selection)
     if not options["saved"]:
@@ -159,13 +159,14 @@ def _read_and_save(
 
     from birthright import __version__
     from birthright.facts.snapshot import ScanInfo, new_scan_id, save_scan
+    from birthright.sources.files import instant_of
     from birthright.times import now
 
-    as_of = now()
-    facts = _facts(options, settings, as_of)
+    present = now()
+    facts = _facts(options, settings, present)
     info = ScanInfo(
-        id=new_scan_id(as_of),
-        as_of=as_of,
+        id=new_scan_id(present),
+        as_of=instant_of(facts, present) if options["credential_report"] else present,
         tool_version=__version__,
         depth=_depth(options, settings),
         complete=all(row.status in {"ok", "skipped"} for row in facts.coverage),

@@ -28,6 +28,7 @@ _UNKNOWN_USE = LastUse()
 _START = datetime.min.replace(tzinfo=UTC)
 # The report calls every status but this one inactive.
 _ACTIVE = "Active"
+_STATUSES = frozenset({"Active", "Inactive", "Expired"})
 
 
 class JoinNotes(msgspec.Struct, frozen=True):
@@ -37,6 +38,8 @@ class JoinNotes(msgspec.Struct, frozen=True):
     newer_than_report: int = 0
     recreated: int = 0
     unread: int = 0
+    stale: int = 0
+    unknown_statuses: int = 0
     ambiguous_keys: tuple[str, ...] = ()
 
     def lines(self) -> tuple[str, ...]:
@@ -46,6 +49,8 @@ class JoinNotes(msgspec.Struct, frozen=True):
             (self.newer_than_report, "not in the report"),
             (self.recreated, "deleted and created again since the report was made"),
             (self.unread, "with keys that could not be read"),
+            (self.stale, "listed from before the report: a name was used again"),
+            (self.unknown_statuses, "with a key of a status that is not known here"),
         )
         lines = [f"{n} user{'' if n == 1 else 's'} {what}" for n, what in counted if n]
         if self.ambiguous_keys:
@@ -93,6 +98,7 @@ class _Subject(NamedTuple):
     recreated: bool = False
     in_listing: bool | None = None
     gone: bool = False
+    stale: bool = False
 
 
 _Slot = tuple[int, ReportSlot]
@@ -113,6 +119,9 @@ def _subject(
     answers: AccountAnswers, name: str, row: ReportUser | None, listed: ListedUser | None
 ) -> _Subject:
     """Decide whether the report's row is this user's, and whether the user is still there."""
+    if row and listed and row.created_at and listed.created_at and listed.created_at < row.created_at:
+        # A name is used again, and the younger user is the one that is there: this listing is the older.
+        return _Subject(name, row, None, stale=True)
     recreated = bool(
         row and listed and row.created_at and listed.created_at and row.created_at != listed.created_at
     )
@@ -212,7 +221,8 @@ def _listed_row(blank: AccessKey, key: ListedKey, slot: _Slot | None, lookup: La
         blank,
         access_key_id=key.access_key_id,
         slot=slot and slot[0],
-        status=key.status,
+        # A word that AWS has not documented may mean anything, also active.
+        status=key.status if key.status in _STATUSES else None,
         created_at=key.created_at,
         created_source="listing",
         **_use_columns(use, "lookup" if looked_up else "report"),
@@ -282,6 +292,12 @@ def _slot_of(key: ListedKey, keys: tuple[ListedKey, ...], slots: dict[datetime, 
     return candidates[0] if len(candidates) == len(rivals) == 1 else None
 
 
+def _is_odd(answers: AccountAnswers, key: AccessKey) -> bool:
+    """Whether AWS gave this key a status that is none of the words it documents."""
+    said = {listed.access_key_id: listed.status for listed in answers.keys.get(key.user_name, ())}
+    return key.status is None and said.get(key.access_key_id or "") is not None
+
+
 def _ambiguous(subject: _Subject, matches: list[_Match]) -> Iterator[str]:
     """Name the keys for which there are slots of their second, none of them surely theirs."""
     times = {slot.last_rotated for slot in subject.row.slots} if subject.row else set()
@@ -305,5 +321,7 @@ def _notes(
         newer_than_report=len(new) if answers.report else 0,
         recreated=sum(s.recreated for s in users),
         unread=len(unread - {ROOT_NAME}),
+        stale=sum(s.stale for s in users),
+        unknown_statuses=len({key.user_name for key in keys if _is_odd(answers, key)}),
         ambiguous_keys=tuple(sorted(i for s in users for i in _ambiguous(s, matches.get(s.name, [])))),
     )

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from birthright.errors import StoreError
 from birthright.facts.model import Coverage
 from birthright.facts.snapshot import ScanInfo
 from birthright.findings.model import (
@@ -60,6 +61,9 @@ def build_document(
 
     Raises PageError for a rule that is not acceptable, StoreError if the facts cannot be read.
     """
+    if not evaluator.coverage:
+        # Nothing read and nothing refused: without this it would look like an account in order.
+        raise StoreError(f"scan {info.id} does not say what was read", "scan again")
     judgements = [evaluator.judge(page, selection.overrides.get(page.id), passes=passes) for page in pages]
     context = _Context(info.as_of, selection.in_use, evaluator if evidence else None)
     findings = [finding for judgement in judgements for finding in _findings(judgement, context)]

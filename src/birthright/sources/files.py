@@ -16,6 +16,7 @@ from birthright.facts.answers import (
     ROOT_NAME,
     AccountAnswers,
     CredentialReport,
+    ListedKey,
     ReportUser,
 )
 from birthright.facts.join import JoinNotes, join_account, keys_to_look_up
@@ -28,6 +29,7 @@ from birthright.sources.listings import (
     read_users,
 )
 from birthright.sources.report import parse_report_document
+from birthright.times import format_instant
 
 _Said = tuple[Status, int, list[str]]  # status, rows, lines of the detail
 
@@ -98,44 +100,63 @@ def _owners(path: Path | None, arns: Iterable[str | None]) -> set[tuple[str, str
 
 def _answers(files: _Files, account_id: str, partition: str) -> AccountAnswers:
     """Put together what the join needs."""
+    rows = {user.user_name: user for user in files.report.users}
+    listed = files.keys.keys if files.keys else {}
     return AccountAnswers(
         account_id,
         partition,
         report=files.report,
         users=files.users.users if files.users else None,
         users_complete=_proves_absence(files),
-        keys=files.keys.keys if files.keys else {},
+        keys={name: tuple(_agreed(key, rows.get(name)) for key in keys) for name, keys in listed.items()},
         unread_keys=_doubtful_users(files),
     )
+
+
+def _agreed(key: ListedKey, row: ReportUser | None) -> ListedKey:
+    """Forget a status that the report contradicts: nobody knows which of the two is newer."""
+    slots = [slot for slot in row.slots if slot.last_rotated == key.created_at] if row else []
+    active = key.status == "Active"
+    if slots and all(slot.active is not None and slot.active != active for slot in slots):
+        return msgspec.structs.replace(key, status=None)
+    return key
 
 
 def _proves_absence(files: _Files) -> bool:
     """Whether a user who is not in the users file is gone.
 
     An older file would not have a user made since. If the report has a user who is absent and newer
-    than all times in the file, the file may be older than the report.
+    than all times in the file, or newer than the file has them, the file may be older than the report.
     """
     if files.users is None or not files.users.complete:
         return False
-    listed = {user.user_name for user in files.users.users}
-    absent = (u for u in files.report.users if u.user_name not in listed)
-    return all(_is_older(u.created_at, files.users.newest) for u in absent if not _is_root(u))
+    listed = {user.user_name: user for user in files.users.users}
+    rows = [user for user in files.report.users if user.user_name != ROOT_NAME]
+    absent = (user for user in rows if user.user_name not in listed)
+    both = ((user.created_at, listed[user.user_name].created_at) for user in rows if user.user_name in listed)
+    return all(_is_older(user.created_at, files.users.newest) for user in absent) and all(
+        _is_older(in_report, in_file) for in_report, in_file in both if in_report and in_file
+    )
 
 
 def _doubtful_users(files: _Files) -> frozenset[str]:
-    """Name the listed users who may have another key: the list is cut, or older than the report."""
+    """Name the listed users who may have another key: the list is cut, or the report shows one."""
     if files.keys is None:
         return frozenset()
-    rows = {user.user_name: user for user in files.report.users}
-    both = rows.keys() & files.keys.keys.keys()
-    doubtful = {name for name in both if _shows_newer_key(rows[name], files.keys)}
+    keys = files.keys.keys
+    rows = (user for user in files.report.users if user.user_name in keys)
+    doubtful = {row.user_name for row in rows if _shows_another_key(row, keys[row.user_name])}
     return files.keys.cut | doubtful
 
 
-def _shows_newer_key(user: ReportUser, listing: KeyListing) -> bool:
-    """Whether the report has a key of the user that is made after all that was listed."""
-    times = (slot.last_rotated for slot in user.slots if slot.last_rotated)
-    return any(not _is_older(time, listing.newest) for time in times)
+def _shows_another_key(user: ReportUser, listed: Sequence[ListedKey]) -> bool:
+    """Whether the report has, or may have, a key of the user that was not listed.
+
+    A live listing would say that it is deleted; a file may be older than the key.
+    """
+    times = {key.created_at for key in listed}
+    another = any(slot.may_hold_key and slot.last_rotated not in times for slot in user.slots)
+    return another or (user.more_credentials and len(listed) <= len(user.slots))
 
 
 def _is_older(moment: datetime | None, newest: datetime | None) -> bool:
@@ -143,13 +164,9 @@ def _is_older(moment: datetime | None, newest: datetime | None) -> bool:
     return moment is not None and newest is not None and moment <= newest
 
 
-def _is_root(user: ReportUser) -> bool:
-    return user.user_name == ROOT_NAME
-
-
 def _coverage(files: _Files, answers: AccountAnswers, notes: JoinNotes) -> Iterable[Coverage]:
     """Say of each of the four questions what the files answered."""
-    report_lines = [*files.report.problems, *notes.lines()]
+    report_lines = [_made(files.report), *files.report.problems, *notes.lines()]
     report_status: Status = "partial" if files.report.problems else "ok"
     said = {
         "GetCredentialReport": (report_status, len(files.report.users), report_lines),
@@ -172,6 +189,26 @@ def _coverage(files: _Files, answers: AccountAnswers, notes: JoinNotes) -> Itera
         )
 
 
+def _made(report: CredentialReport) -> str:
+    if report.generated_at is None:
+        return "when it was made is not known: ages are counted up to this scan"
+    return f"made {format_instant(report.generated_at)}"
+
+
+def instant_of(facts: AccountFacts, present: datetime) -> datetime:
+    """Return the instant that the files speak of: the report's, or that of something newer in them.
+
+    What an old report does not know of did not happen for it. Without the report's time it is `present`.
+    """
+    made = next((row.report_generated_at for row in facts.coverage if row.report_generated_at), None)
+    if made is None:
+        return present
+    times = [made]
+    for key in facts.access_keys:
+        times += filter(None, (key.created_at, key.user_created_at, key.last_used_at))
+    return min(present, max(times))
+
+
 def _said_of_users(files: _Files) -> _Said:
     """Judge the users file: whole, cut, or perhaps from before the report."""
     if files.users is None:
@@ -192,12 +229,22 @@ def _said_of_keys(files: _Files, answers: AccountAnswers) -> _Said:
     unlisted = _unlisted(answers, files.report.users)
     if unlisted:
         lines.append(f"{_users(unlisted)} with keys in the report not in it")
+    contradicted = _contradicted(files, answers)
+    if contradicted:
+        lines.append(f"{contradicted} with a status that the report contradicts")
     if answers.unread_keys:
         lines.append(f"{_users(len(answers.unread_keys))} perhaps with more keys than it shows")
     if files.keys.has_lost_pages:
         lines.append("pages are missing")
     rows = sum(map(len, answers.keys.values()))
     return ("partial" if lines else "ok"), rows, lines
+
+
+def _contradicted(files: _Files, answers: AccountAnswers) -> int:
+    """Count the keys whose status was forgotten."""
+    before = files.keys.keys if files.keys else {}
+    pairs = (pair for name, keys in answers.keys.items() for pair in zip(before[name], keys, strict=True))
+    return sum(was.status != now.status for was, now in pairs)
 
 
 def _unlisted(answers: AccountAnswers, users: tuple[ReportUser, ...]) -> int:

@@ -23,24 +23,26 @@ _Word = Annotated[str, msgspec.Meta(pattern=r"\A[\w -]{1,64}\Z")]
 _Line = Annotated[str, msgspec.Meta(pattern=r"\A[\x21-\x7e]{1,2048}\Z")]
 
 _SECRET = re.compile(r'"SecretAccessKey"\s*:')
+_START = datetime.min.replace(tzinfo=UTC)
 _SPACE = re.compile(r"[\s,]*")
 
 
 class KeyListing(msgspec.Struct, frozen=True):
     """The keys of the users that the files name; `cut` names those whose last page is missing.
 
-    `has_lost_pages` says that a page was cut before it named any user. `newest` is the newest time
-    in the files: they were made at that time or later.
+    `has_lost_pages` says that a page was cut before it named any user.
     """
 
     keys: dict[str, tuple[ListedKey, ...]]
     cut: frozenset[str] = frozenset()
     has_lost_pages: bool = False
-    newest: datetime | None = None
 
 
 class UserListing(msgspec.Struct, frozen=True):
-    """The users of a file; `complete` is False if its last page is missing. `newest` as above."""
+    """The users of a file; `complete` is False if its last page is missing, or they were picked out.
+
+    `newest` is the newest time in the file: it was made at that time or later.
+    """
 
     users: tuple[ListedUser, ...]
     complete: bool = True
@@ -64,11 +66,15 @@ class _User(msgspec.Struct, rename="pascal"):
 
 
 class _Page(msgspec.Struct, rename="pascal"):
-    """What every page has: AWS's own mark of a cut list, and the AWS CLI's."""
+    """What every page has: AWS's own mark of a cut list, and the AWS CLI's.
+
+    `was_picked` is ours: the element stood alone, and others may have stood beside it.
+    """
 
     is_truncated: bool = False
     marker: str | None = None
     next_token: str | None = None
+    was_picked: bool = False
 
     @property
     def is_cut(self) -> bool:
@@ -95,7 +101,7 @@ _P = TypeVar("_P", bound=_Page)
 def read_access_keys(paths: Iterable[Path]) -> KeyListing:
     """Read files of `aws iam list-access-keys`. Raises UsageError naming the file and the place.
 
-    A key found twice is one key, as the later file has it.
+    A key found twice is one key; what its listings say differently is not known.
     """
     found: dict[str, dict[str, ListedKey]] = {}
     owners: dict[str, str] = {}
@@ -106,13 +112,13 @@ def read_access_keys(paths: Iterable[Path]) -> KeyListing:
         for key in (key for page in pages for key in page.access_key_metadata):
             if owners.setdefault(key.access_key_id, key.user_name) != key.user_name:
                 raise UsageError(f"{path}: {key.access_key_id} is listed for two users")
-            found.setdefault(key.user_name, {})[key.access_key_id] = _listed_key(key, path)
+            of_user, listed = found.setdefault(key.user_name, {}), _listed_key(key, path)
+            of_user[key.access_key_id] = _agreed(of_user.get(key.access_key_id, listed), listed)
     keys = {name: tuple(by_id.values()) for name, by_id in found.items()}
     return KeyListing(
         keys,
         frozenset(page.last_user for page in unfinished if page.last_user),
         any(page.last_user is None for page in unfinished),
-        _newest(key.created_at for user in keys.values() for key in user),
     )
 
 
@@ -120,11 +126,14 @@ def read_users(path: Path) -> UserListing:
     """Read a file of `aws iam list-users`. Raises UsageError naming the file and the place."""
     pages = _pages(path, _UserPage, "Users", "Arn")
     users = [_listed_user(user, path) for page in pages for user in page.users]
-    if not users:
-        return UserListing((), complete=not pages[-1].is_cut)
-    by_name = {user.user_name: user for user in users}
+    complete = not (pages[-1].is_cut or any(page.was_picked for page in pages))
+    by_name: dict[str, ListedUser] = {}
+    for user in users:
+        before = by_name.get(user.user_name, user)
+        # Of two users of one name the younger one is there now.
+        by_name[user.user_name] = max(user, before, key=lambda u: u.created_at or _START)
     times = (t for u in users for t in (u.created_at, u.password_last_used_at))
-    return UserListing(tuple(by_name.values()), not pages[-1].is_cut, _newest(times))
+    return UserListing(tuple(by_name.values()), complete, _newest(times))
 
 
 def read_bytes(path: Path) -> bytes:
@@ -149,6 +158,16 @@ def _unfinished(pages: list[_KeyPage]) -> Iterator[_KeyPage]:
 def _listed_key(key: _Key, path: Path) -> ListedKey:
     """Turn a key as AWS writes it into ours."""
     return ListedKey(key.user_name, key.access_key_id, key.status, _utc(key.create_date, path))
+
+
+def _agreed(first: ListedKey, second: ListedKey) -> ListedKey:
+    """Keep of two listings of a key what both say."""
+    return ListedKey(
+        first.user_name,
+        first.access_key_id,
+        first.status if first.status == second.status else None,
+        first.created_at if first.created_at == second.created_at else None,
+    )
 
 
 def _listed_user(user: _User, path: Path) -> ListedUser:
@@ -184,7 +203,7 @@ def _pages(path: Path, page: type[_P], field: str, mark: str) -> list[_P]:
     pages = []
     for number, document in enumerate(_documents(path), start=1):
         if isinstance(document, dict) and field not in document and mark in document:
-            document = {field: [document]}  # noqa: PLW2901 - from here on it is a page
+            document = {field: [document], "WasPicked": True}  # noqa: PLW2901 - from here on it is a page
         if not isinstance(document, dict) or field not in document:
             hint = f"expected objects with {field}, as the AWS CLI prints with --output json"
             raise UsageError(f"{path}: document {number} is no such listing", hint)

@@ -174,5 +174,5 @@ def _instant(element: Element, name: str) -> datetime | None:
     text = element.findtext(name)
     try:
         return parse_instant(text) if text else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
