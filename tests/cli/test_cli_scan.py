@@ -209,6 +209,15 @@ def test_saved_facts_can_be_judged_otherwise(birthright: Birthright) -> None:
     assert "No active access key was created together with its user." in ran.out
 
 
+@pytest.mark.usefixtures("small")
+def test_judging_again_keeps_what_was_set(birthright: Birthright) -> None:
+    """`--from` with --policy or --set changes that, and keeps the rest of how the scan was judged."""
+    assert birthright("scan", "--set", f"{BORN}.window=0s", "--policy", BORN).code == 0
+    assert birthright("scan", "--from", "latest", "--policy", BORN).code == 0
+    assert birthright("scan", "--from", "latest", "--set", f"{BORN}.console_users_only=false").code == 0
+    assert birthright("scan", "--from", "latest", "--set", f"{BORN}.window=7s").code == 1
+
+
 def test_exit_codes_are_graded(small: Sandbox, birthright: Birthright) -> None:
     """0 in order, 1 something fails, 2 wrong usage, 3 none does but not all was read, 4 our fault."""
     born = ("scan", "--policy", BORN)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from birthright.errors import StoreError
 from birthright.facts.model import AccessKey, Coverage, Principal
 from birthright.facts.schema import TABLES, to_table
 from birthright.facts.snapshot import ScanInfo
@@ -287,3 +288,10 @@ def test_subjects_gather_findings_of_one_key() -> None:
 def test_later_settings_win() -> None:
     """Of two values for one parameter the later holds."""
     assert overrides_of([("p", "a", "1"), ("p", "b", "2"), ("p", "a", "3")]) == {"p": {"a": "3", "b": "2"}}
+
+
+def test_a_scan_that_does_not_say_what_was_read_is_not_judged() -> None:
+    """No coverage at all would look like an account in order, so it is told as damage."""
+    empty = {name: schema.empty_table() for name, schema in TABLES.items()}
+    with pytest.raises(StoreError, match="does not say what was read"):
+        build_document(INFO, Evaluator(empty, NOW), choose(PAGES, [BORN]), Selection())

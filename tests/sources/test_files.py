@@ -167,7 +167,7 @@ def test_a_cut_users_file_is_partial(tmp_path: Path) -> None:
         facts = collect(tmp_path, [], {"Users": USERS, **mark})
         assert said(facts)["ListUsers"] == (
             "partial",
-            "from file users.json; its last page is missing",
+            "from file users.json; not a whole listing: pages are missing, or users were picked out of it",
         )
 
 

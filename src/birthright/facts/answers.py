@@ -85,7 +85,7 @@ class ListedUser(msgspec.Struct, frozen=True, gc=False):
 
 
 class ListedKey(msgspec.Struct, frozen=True, gc=False):
-    """One key of ListAccessKeys. `status` is AWS's word: Active, Inactive, Expired or a newer one."""
+    """One key of ListAccessKeys. `status` is AWS's word, also an undocumented one."""
 
     user_name: str
     access_key_id: str

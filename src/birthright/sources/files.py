@@ -215,7 +215,7 @@ def _said_of_users(files: _Files) -> _Said:
         return "skipped", 0, ["no file of users was given"]
     rows = len(files.users.users)
     if not files.users.complete:
-        return "partial", rows, ["its last page is missing"]
+        return "partial", rows, ["not a whole listing: pages are missing, or users were picked out of it"]
     if not _proves_absence(files):
         return "partial", rows, ["may be older than the report: no user is taken for deleted"]
     return "ok", rows, []

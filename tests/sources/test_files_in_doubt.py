@@ -1,0 +1,149 @@
+"""Files of different ages contradict each other: what only one of them says is not taken for true."""
+
+import base64
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from birthright.facts.model import AccountFacts
+from birthright.sources.files import collect_files, instant_of
+
+BORN = datetime(2026, 11, 1, 10, tzinfo=UTC)
+ROOT = "<root_account>,arn:aws:iam::111122223333:root,2014-03-01T10:00:00Z,true,false,N/A,N/A,false,N/A,N/A,"
+HEAD = (
+    "user,arn,user_creation_time,mfa_active,access_key_1_active,access_key_1_last_rotated,"
+    "access_key_1_last_used_date,access_key_2_active,access_key_2_last_rotated,access_key_2_last_used_date,"
+    "additional_credentials_info"
+)
+
+
+def row(key_2: str = "false,N/A,N/A", more: str = "") -> str:
+    """Write alice's row: made at 10:00:00, her first key, active, a second later."""
+    arn = "arn:aws:iam::111122223333:user/alice"
+    made = "2026-11-01T10:00:0"
+    return f"alice,{arn},{made}0Z,false,true,{made}1Z,N/A,{key_2},{more}"
+
+
+def report(*rows: str) -> str:
+    return "\n".join([HEAD, ROOT, *rows])
+
+
+def listed(key_id: str, made: str = "2026-11-01T10:00:01Z", status: str = "Active") -> dict[str, str]:
+    return {"UserName": "alice", "AccessKeyId": key_id, "Status": status, "CreateDate": made}
+
+
+def person(name: str, made: str) -> dict[str, str]:
+    arn = f"arn:aws:iam::111122223333:user/{name}"
+    return {"Path": "/", "UserName": name, "UserId": "AIDA1", "Arn": arn, "CreateDate": made}
+
+
+def collect(
+    folder: Path, text: str, keys: Sequence[object] = (), users: object = None
+) -> tuple[AccountFacts, dict[str, str]]:
+    """Read the files; return the facts, and the status of each source."""
+    (folder / "report").write_text(text)
+    paths = [folder / f"keys{number}.json" for number in range(len(keys))]
+    for path, content in zip(paths, keys, strict=True):
+        path.write_text(json.dumps(content))
+    (folder / "users.json").write_text(json.dumps(users))
+    facts = collect_files(folder / "report", paths, folder / "users.json" if users else None)
+    return facts, {line.source: line.status for line in facts.coverage}
+
+
+def alice(facts: AccountFacts) -> list[tuple[str | None, str | None, datetime | None]]:
+    keys = (key for key in facts.access_keys if key.user_name == "alice")
+    return [(key.access_key_id, key.status, key.created_at) for key in keys]
+
+
+SECOND_LATER = BORN + timedelta(seconds=1)
+BLANK = (None, None, None)
+
+
+def test_an_old_report_speaks_of_its_own_time(tmp_path: Path) -> None:
+    """A report from the summer says nothing about the autumn: the scan's instant is the report's."""
+    envelope = {
+        "Content": base64.b64encode(report().encode()).decode(),
+        "GeneratedTime": "2026-07-01T00:00:00Z",
+    }
+    present = datetime(2026, 11, 22, tzinfo=UTC)
+    facts, _ = collect(tmp_path, json.dumps(envelope))
+    assert instant_of(facts, present) == datetime(2026, 7, 1, tzinfo=UTC)
+    assert "made 2026-07-01T00:00:00Z" in facts.coverage[0].detail
+    without_time, _ = collect(tmp_path, report())
+    assert instant_of(without_time, present) == present
+    assert "is not known" in without_time.coverage[0].detail
+
+
+def test_an_older_listing_of_a_name_used_again_is_not_believed(tmp_path: Path) -> None:
+    """The younger user is the one that is there, whichever file tells of it."""
+    old = {"Users": [person("alice", "2020-01-01T00:00:00Z")]}
+    facts, status = collect(tmp_path, report(row()), [{"AccessKeyMetadata": [listed("AKIA1")]}], old)
+    (key,) = (key for key in facts.access_keys if key.user_name == "alice")
+    assert (key.user_created_at, key.created_at) == (BORN, SECOND_LATER)
+    assert status["ListUsers"] == "partial"
+
+
+def test_a_name_listed_twice_is_the_younger_user(tmp_path: Path) -> None:
+    """Two outputs appended in the wrong order do not make a user older."""
+    both = [
+        {"Users": [person("alice", "2026-11-01T10:00:00Z")]},
+        {"Users": [person("alice", "2020-01-01T00:00:00Z")]},
+    ]
+    facts, _ = collect(tmp_path, report(row()), users=both)
+    assert {p.created_at for p in facts.principals if p.user_name == "alice"} == {BORN}
+
+
+@pytest.mark.parametrize("said", ["Inactive", "Expired"])
+def test_a_status_that_the_report_contradicts_is_not_known(said: str, tmp_path: Path) -> None:
+    """Which of the two is newer nobody knows: the key may have been enabled again."""
+    keys = [{"AccessKeyMetadata": [listed("AKIA1", status=said)]}]
+    facts, status = collect(tmp_path, report(row()), keys)
+    assert alice(facts) == [("AKIA1", None, SECOND_LATER)]
+    assert status["ListAccessKeys"] == "partial"
+
+
+def test_listings_that_disagree_about_a_key_leave_it_open(tmp_path: Path) -> None:
+    """The order of files says nothing about their age."""
+    pages = [
+        {"AccessKeyMetadata": [listed("AKIA1")]},
+        {"AccessKeyMetadata": [listed("AKIA1", "2019-01-01T00:00:00Z", "Inactive")]},
+    ]
+    facts, _ = collect(tmp_path, report(row()), pages)
+    assert ("AKIA1", None, None) in alice(facts)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        row(),
+        row("true,2026-11-05T00:00:00Z,N/A").replace("true,2026-11-01T10:00:01Z", "false,N/A"),
+        row("true,rubbish,N/A").replace("true,2026-11-01T10:00:01Z", "false,N/A"),
+    ],
+    ids=["slot 1", "slot 2", "unreadable"],
+)
+def test_a_key_of_the_report_that_is_not_listed_is_not_gone(rows: str, tmp_path: Path) -> None:
+    """A file may be older than the key: the user's keys are then not known to be all."""
+    keys = [{"AccessKeyMetadata": [listed("AKIAOLD", "2019-01-01T00:00:00Z")]}]
+    facts, status = collect(tmp_path, report(rows), keys)
+    assert BLANK in alice(facts)
+    assert status["ListAccessKeys"] == "partial"
+
+
+def test_more_credentials_than_slots_are_looked_for_in_the_listing(tmp_path: Path) -> None:
+    """Where the report tells of more than two keys, one listed key is not all."""
+    keys = [{"AccessKeyMetadata": [listed("AKIA1")]}]
+    assert BLANK in alice(collect(tmp_path, report(row(more="1")), keys)[0])
+    assert BLANK not in alice(collect(tmp_path, report(row()), keys)[0])
+
+
+def test_users_picked_out_of_a_listing_prove_nobody_gone(tmp_path: Path) -> None:
+    """A bare list of users, as a filter leaves it, does not say who else there is."""
+    bob = person("bob", "2026-11-15T00:00:00Z")
+    facts, status = collect(tmp_path, report(row()), users=[bob])
+    assert alice(facts) == [(None, "Active", SECOND_LATER)]
+    assert status["ListUsers"] == "partial"
+    whole, _ = collect(tmp_path, report(row()), users={"Users": [bob]})
+    assert alice(whole) == []
