@@ -159,14 +159,13 @@ def _read_and_save(
 
     from birthright import __version__
     from birthright.facts.snapshot import ScanInfo, new_scan_id, save_scan
-    from birthright.sources.files import instant_of
     from birthright.times import now
 
     present = now()
-    facts = _facts(options, settings, present)
+    facts, as_of = _facts(options, settings, present)
     info = ScanInfo(
         id=new_scan_id(present),
-        as_of=instant_of(facts, present) if options["credential_report"] else present,
+        as_of=as_of,
         tool_version=__version__,
         depth=_depth(options, settings),
         complete=all(row.status in {"ok", "skipped"} for row in facts.coverage),
@@ -176,12 +175,16 @@ def _read_and_save(
     return info
 
 
-def _facts(options: dict[str, Any], settings: "ScanSettings", as_of: "datetime") -> "AccountFacts":
+def _facts(
+    options: dict[str, Any], settings: "ScanSettings", present: "datetime"
+) -> "tuple[AccountFacts, datetime]":
+    """Read the account; return its facts and the instant they are of."""
     if options["credential_report"]:
-        from birthright.sources.files import collect_files
+        from birthright.sources.files import collect_files, instant_of
 
-        return collect_files(options["credential_report"], options["access_keys"], options["users"])
-    return _live_facts(options, settings, as_of)
+        facts = collect_files(options["credential_report"], options["access_keys"], options["users"])
+        return facts, instant_of(facts, present)
+    return _live_facts(options, settings, present), present
 
 
 def _live_facts(options: dict[str, Any], settings: "ScanSettings", as_of: "datetime") -> "AccountFacts":

@@ -294,8 +294,10 @@ def _slot_of(key: ListedKey, keys: tuple[ListedKey, ...], slots: dict[datetime, 
 
 def _is_odd(answers: AccountAnswers, key: AccessKey) -> bool:
     """Whether AWS gave this key a status that is none of the words it documents."""
+    if key.status is not None:
+        return False
     said = {listed.access_key_id: listed.status for listed in answers.keys.get(key.user_name, ())}
-    return key.status is None and said.get(key.access_key_id or "") is not None
+    return said.get(key.access_key_id or "") is not None
 
 
 def _ambiguous(subject: _Subject, matches: list[_Match]) -> Iterator[str]:

@@ -10,9 +10,9 @@ A scan appears whole or not at all, and is never changed. Only the user can read
 
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,7 +29,6 @@ LATEST = "latest"
 
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _ACCOUNT = re.compile(r"[0-9]{12}|unknown")
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _INFO = "scan.json"
 _SHOWN_IDS = 3
 
@@ -54,17 +53,11 @@ def new_scan_id(as_of: datetime) -> str:
     return f"{as_of.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
-def save_scan(
-    store: Path,
-    info: ScanInfo,
-    accounts: Iterable[AccountFacts],
-    extra_files: Mapping[str, bytes] = {},
-) -> Path:
+def save_scan(store: Path, info: ScanInfo, accounts: Iterable[AccountFacts]) -> Path:
     """Write a scan, account by account as they come, and return its directory.
 
-    `extra_files` go beside `scan.json`, by relative name (`findings.json`). Raises StoreError if the
-    disk refuses, UsageError if an account comes twice; whatever `accounts` raises passes
-    through. In each of these cases nothing is left behind.
+    Raises StoreError if the disk refuses, UsageError if an account comes twice; whatever `accounts`
+    raises passes through. In each of these cases nothing is left behind.
     """
     _checked_id(info.id)
     target = store / "scans" / info.id
@@ -74,8 +67,6 @@ def save_scan(
         seen: set[str] = set()
         for facts in accounts:
             _write_account(directory, facts, seen)
-        for name, data in extra_files.items():
-            _write_extra(directory, name, data)
         write_file(directory / _INFO, msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n")
     return target
 
@@ -182,16 +173,6 @@ def _stem(ids: set[str], seen: set[str]) -> str:
         raise UsageError(f"account {account_id} was collected twice", "name each account once")
     seen.add(stem)
     return stem
-
-
-def _write_extra(directory: Path, name: str, data: bytes) -> None:
-    """Write a file that comes with the scan, below its directory and beside the facts."""
-    parts = PurePosixPath(name).parts
-    if not parts or not all(map(_NAME.fullmatch, parts)) or parts[0] in {_INFO, *_schemas()}:
-        raise StoreError(f"{name[:40]!r} cannot be the name of a file in a scan")
-    path = directory.joinpath(*parts)
-    make_directories(path.parent)
-    write_file(path, data)
 
 
 def _parquet(table: "pa.Table") -> bytes:
