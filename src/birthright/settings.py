@@ -27,9 +27,30 @@ class ScanSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RetirementSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[retirement]`; `in_use` is how recent a key's last use must be for it to count as in use."""
+    """`[retirement]`; durations as text like 14d.
+
+    in_use: how recent a key's last use must be for it to count as in use. quarantine: how long a key
+    stays disabled before it is deleted. quiet: how long the old key of a rotation must be unused before
+    it is disabled. deadline: when a rotation that waits is called overdue. max_keys, max_share: the
+    most keys of one account in one plan, as a number and as a share of its active keys. protected:
+    patterns of user names or user ARNs that are never touched. handover: where new secrets go, one
+    destination for all, or a table of user name patterns (the first that matches). allow_ses: also
+    keys last used by SES. lease: how long a lock is held by somebody who shows no life.
+    journal: a file, or a database URL.
+    """
 
     in_use: str = "90d"
+    quarantine: str = "14d"
+    quiet: str = "3d"
+    deadline: str = "30d"
+    max_keys: Annotated[int, msgspec.Meta(ge=1)] = 50
+    max_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.25
+    protected: tuple[str, ...] = ()
+    handover: str | dict[str, str] = "secrets-manager:birthright/{user_name}"
+    require_ticket: bool = False
+    allow_ses: bool = False
+    lease: str = "60s"
+    journal: str | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,7 +77,8 @@ def load_settings(path: Path | None) -> Settings:
         raise UsageError(f"{path}: {error}") from error
     if settings.scan.report_deadline is not None:
         _check_duration(path, "scan.report_deadline", settings.scan.report_deadline)
-    _check_duration(path, "retirement.in_use", settings.retirement.in_use)
+    for name in ("in_use", "quarantine", "quiet", "deadline", "lease"):
+        _check_duration(path, f"retirement.{name}", getattr(settings.retirement, name))
     return settings
 
 

@@ -1,0 +1,58 @@
+"""What every destination of a new secret can do. Destinations import this, and never each other."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from birthright.secret import Secret
+
+
+class Owner(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose key is handed over; `client(service)` gives a botocore client of that user's account."""
+
+    account_id: str
+    partition: str
+    user_name: str
+    user_arn: str
+    client: Callable[[str], Any]
+
+
+class Parcel(msgspec.Struct, frozen=True, kw_only=True):
+    """A new key on its way. `token` is unique to this hand-over: a UUID, 36 characters."""
+
+    access_key_id: str
+    secret: Secret
+    token: str
+    ticket: str = ""
+
+
+class Delivered(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the secret is now, in words for people; AWS's request id where there is one."""
+
+    where: str
+    request_id: str = ""
+
+
+class Destination(Protocol):
+    """One place for one user's new secret.
+
+    Every method raises HandoverError; `certain` says whether it is sure that nothing was stored.
+    """
+
+    @property
+    def where(self) -> str:
+        """The place in words, such as `Secrets Manager secret birthright/alice`."""
+        ...
+
+    def check(self) -> None:
+        """Refuse, before a key is made, a place that will not take it."""
+        ...
+
+    def deliver(self, parcel: Parcel) -> Delivered:
+        """Put the secret there, whole or not at all."""
+        ...
+
+    def holds(self, access_key_id: str, token: str) -> bool | None:
+        """Whether a hand-over that was interrupted arrived; None if the place cannot tell."""
+        ...
