@@ -49,7 +49,7 @@ class RetirementSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     handover: str | dict[str, str] = "secrets-manager:birthright/{user_name}"
     require_ticket: bool = False
     allow_ses: bool = False
-    lease: str = "60s"
+    lease: str = "5m"
     journal: str | None = None
 
 

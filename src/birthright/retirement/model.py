@@ -100,7 +100,9 @@ class Replacement(msgspec.Struct, frozen=True, kw_only=True):
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """A call that was announced and whose outcome is not known yet.
 
-    call: `disable`, `delete`, `enable`, `create`, `hand-over`, `prove`, `discard`, `revert`.
+    call: `disable`, `confirm` (read back that it is off), `revert` (enable, as it was used at the last
+    moment), `delete`, `enable` (undo), `create`, `hand-over`, `prove`, `discard` (delete a replacement
+    nobody has), `annotate`.
     access_key_id: the key concerned. keys_before: the user's key ids before a creation.
     """
 

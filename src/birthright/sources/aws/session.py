@@ -78,6 +78,11 @@ class AwsSession:
         self._frozen: Any = None
         self._credentials: Credentials | None = None
 
+    @property
+    def botocore(self) -> Any:  # noqa: ANN401 - botocore has no types
+        """The session itself, for changes: `retirement/` makes its clients from it."""
+        return self._botocore
+
     async def credentials(self) -> Credentials:
         """Return what to sign with now; what expires is renewed first. Raises CredentialsError, ReadError.
 

@@ -1,0 +1,186 @@
+"""Who changes what: one set of credentials for each account, the user's own or a role's."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from botocore.config import Config
+from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+from botocore.session import Session
+
+from birthright.errors import CredentialsError, ReadError, UncertainError
+from birthright.retirement.aws_errors import translated
+from birthright.retirement.clock import AwsClock
+from birthright.retirement.iam import Iam
+from birthright.retirement.pacing import Pace
+from birthright.secret import Secret
+from birthright.sources.aws.session import AwsSession
+from birthright.sources.aws.session import translated as ours
+
+# Seconds. Together they bound how late after its announcement a call can reach AWS.
+CONNECT_TIMEOUT = 5
+READ_TIMEOUT = 20
+_ATTEMPTS = 5
+_SESSION_NAME = "birthright-retire"
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """What GetCallerIdentity says of a caller."""
+
+    account_id: str
+    arn: str
+
+
+class Account(msgspec.Struct, frozen=True):
+    """One account as a retirement uses it; `own_key_id` is the key it is called with."""
+
+    iam: Iam
+    identity: Identity
+    own_key_id: str
+    client: Callable[[str], Any]
+    identify: Callable[[str, Secret], Identity]
+
+
+class Role(msgspec.Struct, frozen=True):
+    """The role to take on in accounts that are not the caller's own; `name` may hold a path."""
+
+    name: str
+    external_id: str | None = None
+
+
+class Accounts:
+    """All accounts that can be reached from one user's configuration; made on demand, any thread."""
+
+    def __init__(
+        self,
+        session: AwsSession,
+        clock: AwsClock,
+        role: Role | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._session = session
+        self._clock = clock
+        self._role = role
+        self._sleep = sleep
+        self._guard = threading.Lock()
+        self._made: dict[str, Account] = {}
+        self._own: Account | None = None
+
+    @property
+    def own(self) -> Account:
+        """The account of the caller's own credentials. Raises ReadError."""
+        with self._guard:
+            return self._own_account()
+
+    def get(self, account_id: str, partition: str) -> Account:
+        """Return an account, taking on the role where it is not the caller's own. Raises ReadError."""
+        with self._guard:
+            own = self._own_account()
+            if account_id == own.identity.account_id:
+                return own
+            if account_id not in self._made:
+                self._made[account_id] = self._assumed(account_id, partition)
+            return self._made[account_id]
+
+    def _own_account(self) -> Account:
+        if self._own is None:
+            self._own = self._account(self._session.botocore)
+        return self._own
+
+    def _assumed(self, account_id: str, partition: str) -> Account:
+        if self._role is None:
+            own = self._own_account().identity.account_id
+            raise CredentialsError(
+                f"the credentials are of account {own}, not {account_id}",
+                "use another --profile, or --role NAME to take on a role there",
+            )
+        session = self._role_session(account_id, partition, self._role)
+        account = self._account(session)
+        if account.identity.account_id != account_id:
+            raise CredentialsError(f"the role is of account {account.identity.account_id}, not {account_id}")
+        return account
+
+    def _role_session(self, account_id: str, partition: str, role: Role) -> Session:
+        """Return a session whose credentials are the role's; they are renewed as they expire."""
+        base = self._session.botocore
+        arguments = {"RoleSessionName": _SESSION_NAME, "ExternalId": role.external_id}
+        fetcher = AssumeRoleCredentialFetcher(
+            client_creator=lambda service, **keys: self._client(base, service, **keys),
+            source_credentials=base.get_credentials(),
+            role_arn=f"arn:{partition}:iam::{account_id}:role/{role.name.lstrip('/')}",
+            extra_args={name: value for name, value in arguments.items() if value},
+        )
+        session = Session(profile=base.profile)
+        session.set_config_variable("region", self._session.region)
+        session._credentials = DeferredRefreshableCredentials(  # noqa: SLF001 - the documented recipe
+            refresh_using=fetcher.fetch_credentials, method="assume-role"
+        )
+        return session
+
+    def _account(self, session: Session) -> Account:
+        clients: dict[str, Any] = {}
+        guard = threading.Lock()
+
+        def client(service: str) -> Any:  # noqa: ANN401 - botocore makes its clients at run time
+            with guard:
+                if service not in clients:
+                    clients[service] = self._client(session, service)
+                return clients[service]
+
+        def identify(access_key_id: str, secret: Secret) -> Identity:
+            keys = {"aws_access_key_id": access_key_id, "aws_secret_access_key": secret.reveal()}
+            return self._identity(self._client(session, "sts", **keys))
+
+        identity = self._patient_identity(client("sts"))
+        with ours():
+            own = session.get_credentials().get_frozen_credentials().access_key
+        pace = Pace(self._sleep)
+        return Account(Iam(client("iam"), self._clock, pace, self._sleep), identity, own, client, identify)
+
+    def _client(self, session: Session, service: str, **keys: Any) -> Any:  # noqa: ANN401 - as above
+        """Make a client that asks once and does not wait long."""
+        config = Config(
+            retries={"total_max_attempts": 1},
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=READ_TIMEOUT,
+            max_pool_connections=64,
+        )
+        with ours():
+            return session.create_client(service, region_name=self._session.region, config=config, **keys)
+
+    def _patient_identity(self, sts: Any) -> Identity:  # noqa: ANN401 - as above
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._identity(sts)
+            except UncertainError as lost:
+                error: ReadError = lost
+            except ReadError as refused:
+                if refused.code not in {"unreachable", "Throttling"}:
+                    raise
+                error = refused
+            self._sleep(0.2 * 2**attempt)
+        raise error
+
+    def _identity(self, sts: Any) -> Identity:  # noqa: ANN401 - as above
+        try:
+            answer = sts.get_caller_identity()
+        except ClientError as error:
+            raise translated(error, _action(error)) from None
+        except (BotoCoreError, ResponseParserError) as error:
+            raise translated(error, "sts:GetCallerIdentity") from None
+        date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+        if date:
+            self._clock.observe(date)
+        try:
+            return Identity(answer["Account"], answer["Arn"])
+        except KeyError:
+            raise UncertainError("sts:GetCallerIdentity: the answer is empty", "run it again") from None
+
+
+def _action(error: ClientError) -> str:
+    """Name the call that failed: taking on the role happens behind the one asked for."""
+    return f"sts:{error.operation_name}"

@@ -1,0 +1,69 @@
+"""The state machine: what comes next for a retirement, and how far it goes now."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from birthright.errors import BirthrightError, ReadError
+from birthright.retirement.checks import Over, is_over
+from birthright.retirement.model import Retirement, State
+from birthright.retirement.recovery import lost_secret, recover
+from birthright.retirement.removal import delete, disable
+from birthright.retirement.rotation import replace, watch, watch_quiet
+from birthright.retirement.work import Paused, Work
+
+Step = Callable[[Work], None]
+
+
+class Result(msgspec.Struct, frozen=True):
+    """How far one retirement came. `waits` says what it waits for; `trouble` what has to be put right."""
+
+    retirement: Retirement
+    waits: str = ""
+    trouble: BirthrightError | None = None
+
+
+def advance(work: Work) -> Result:
+    """Take a retirement as far as it goes now. Raises JournalError, LockedError."""
+    if work.account.own_key_id == work.retirement.access_key_id:
+        return Result(work.retirement, "birthright runs with this very key: use other credentials")
+    try:
+        while (step := _next(work.retirement, work.now())) and not work.tools.stopping():
+            step(work)
+    except Over:
+        pass
+    except Paused as pause:
+        return Result(work.retirement, pause.reason, pause.cause)
+    except ReadError as error:
+        return Result(work.retirement, str(error), error)
+    return Result(work.retirement, work.retirement.note if work.retirement.is_open else "")
+
+
+def _next(r: Retirement, now: datetime) -> Step | None:
+    """Choose the next step; None while there is nothing to do."""
+    if r.intent is not None:
+        return recover
+    if r.state == "open" and now >= r.plan.expires_at and not _has_begun(r):
+        return _expire
+    if r.disabled_at is not None and not is_over(r.disabled_at, r.terms.quarantine, now):
+        return None
+    steps: dict[State, Step] = {
+        "open": disable if r.action == "retire" else replace,
+        "created": lost_secret,
+        "handed-over": watch,
+        "proven": watch,
+        "moved": watch_quiet,
+        "disabled": delete,
+    }
+    return steps.get(r.state)
+
+
+def _has_begun(r: Retirement) -> bool:
+    """Whether something was done already: a note is only written from then on."""
+    return bool(r.note)
+
+
+def _expire(work: Work) -> None:
+    work.end("stopped", "the plan expired before anything was done: plan again")
+    raise Over

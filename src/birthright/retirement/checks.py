@@ -1,0 +1,121 @@
+"""What is read again right before a change, and what it means for the retirement.
+
+Every function reads AWS and returns, or ends the retirement because something moved and raises Over.
+"""
+
+from datetime import datetime, timedelta
+
+from birthright.retirement.iam import LastUse, SeenKey
+from birthright.retirement.model import Retirement
+from birthright.retirement.work import Paused, Work
+from birthright.times import format_instant
+
+# AWS's times are cut to the second, so a wait is over one second after it seems to be.
+GRAIN = timedelta(seconds=1)
+# After this long every reader of IAM sees a change.
+SETTLED = timedelta(minutes=5)
+# A use may show up late; a key that shows none for this long was not used when it was made.
+USE_SHOWS = timedelta(hours=1)
+
+_PATIENCE = 30.0  # seconds to wait for a change to be seen
+_LOOK_AGAIN = 0.5
+
+
+class Over(Exception):  # noqa: N818 - no error: the retirement has ended, and the journal says how
+    """The retirement has ended."""
+
+
+def is_over(since: datetime, wait: timedelta, now: datetime) -> bool:
+    """Whether a wait that began at `since` is over."""
+    return now >= over_at(since, wait)
+
+
+def over_at(since: datetime, wait: timedelta) -> datetime:
+    """Return when a wait is over."""
+    return since + wait + GRAIN
+
+
+def read_keys(work: Work) -> dict[str, SeenKey]:
+    """Read the user's keys, by id. Raises ReadError."""
+    return {key.access_key_id: key for key in work.iam.keys(work.retirement.user_name)}
+
+
+def find_key(work: Work, keys: dict[str, SeenKey] | None = None) -> SeenKey:
+    """Find the key, with the creation time that was planned; else the retirement is over."""
+    r = work.retirement
+    key = (read_keys(work) if keys is None else keys).get(r.access_key_id)
+    if key is None:
+        work.end("gone", "somebody else deleted the key")
+        raise Over
+    if key.created_at != r.planned.created_at:
+        made = format_instant(key.created_at)
+        work.end("stopped", f"the key was made {made}, not when the plan says: plan again")
+        raise Over
+    return key
+
+
+def require_status(work: Work, key: SeenKey, expected: str | None) -> None:
+    """Stop if somebody switched the key on or off since the plan was made."""
+    if key.status != expected:
+        work.end(
+            "stopped",
+            f"the key is {key.status}, not {expected} as planned: plan again",
+            seen={"status": key.status},
+        )
+        raise Over
+
+
+def require_inactive(work: Work, key: SeenKey) -> None:
+    """Stop if somebody switched the key, which we had disabled, on again."""
+    if key.status != "Inactive":
+        work.end("reclaimed", "somebody switched the key on again; it stays", seen={"status": key.status})
+        raise Over
+
+
+def late_use(r: Retirement, use: LastUse, by: datetime) -> str:
+    """Say which use of the old key forbids that it is off by `by`; empty if none does."""
+    if use.at is None:
+        return "AWS does not know the planned last use any more" if r.planned.last_used_at else ""
+    told = f"it was used {told_use(use)}"
+    if r.action == "rotate":
+        return told if by - use.at < r.terms.quiet + GRAIN else ""
+    if r.planned.last_used_at is None or use.at > r.planned.last_used_at:
+        return f"{told}, after the plan's facts"
+    return f"{told}, which counts as in use" if by - use.at < r.terms.in_use else ""
+
+
+def told_use(use: LastUse) -> str:
+    """Write a last use for people: when, by which service, where."""
+    if use.at is None:
+        return "never"
+    place = f" by {use.service} in {use.region}" if use.service and use.service != "N/A" else ""
+    return f"{format_instant(use.at)}{place}"
+
+
+def seen_facts(key: SeenKey, use: LastUse) -> dict[str, object]:
+    """Put what was read into a journal record's words."""
+    return {
+        "status": key.status,
+        "created_at": format_instant(key.created_at),
+        "last_used_at": format_instant(use.at) if use.at else None,
+        "last_used_service": use.service,
+        "last_used_region": use.region,
+    }
+
+
+def patiently(work: Work, access_key_id: str, status: str | None) -> SeenKey | None:
+    """Read until the key has that status (None: is not listed), through IAM's eventual consistency.
+
+    Returns the key as last seen. Raises ReadError.
+    """
+    give_up = work.now() + timedelta(seconds=_PATIENCE)
+    while True:
+        key = read_keys(work).get(access_key_id)
+        if (key.status if key else None) == status or work.now() >= give_up or work.tools.stopping():
+            return key
+        work.tools.sleep(_LOOK_AGAIN)
+
+
+def unsettled(what: str) -> Paused:
+    """Make the pause for reads that do not show a change yet."""
+    return Paused(f"AWS's answers do not show yet that {what}; the next run looks again")

@@ -1,0 +1,170 @@
+"""The few calls of IAM and STS that a retirement makes, one account's.
+
+Reads are asked again until they are answered; a change is asked for once, because nobody knows whether
+one that got no answer was made. Only being throttled is certain not to have changed anything.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from botocore import xform_name
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from birthright.errors import AnswerError, ReadError, ThrottledError, UncertainError
+from birthright.retirement.aws_errors import translated
+from birthright.retirement.clock import AwsClock
+from birthright.retirement.pacing import Pace
+from birthright.secret import Secret
+
+_ATTEMPTS = 6  # for a read that fails
+_FIRST_PAUSE = 0.2  # seconds; doubled each time
+_THROTTLED_ATTEMPTS = 40
+
+
+class SeenKey(msgspec.Struct, frozen=True):
+    """A key as ListAccessKeys shows it; time UTC."""
+
+    access_key_id: str
+    status: str
+    created_at: datetime
+
+
+class LastUse(msgspec.Struct, frozen=True):
+    """What GetAccessKeyLastUsed says; `at` is None where it knows of no use."""
+
+    at: datetime | None
+    region: str = ""
+    service: str = ""
+
+
+class NewKey(msgspec.Struct, frozen=True):
+    """A key just made."""
+
+    access_key_id: str
+    secret: Secret
+    created_at: datetime
+    request_id: str
+
+
+class Iam:
+    """One account's IAM. `client` is a botocore client that does not repeat anything by itself."""
+
+    def __init__(
+        self,
+        client: Any,  # noqa: ANN401 - botocore makes its clients at run time
+        clock: AwsClock,
+        pace: Pace,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._pace = pace
+        self._sleep = sleep
+
+    def keys(self, user_name: str) -> tuple[SeenKey, ...]:
+        """List a user's keys; none for a user who does not exist. Raises ReadError."""
+        found: list[SeenKey] = []
+        page: dict[str, str] = {}
+        while True:
+            try:
+                answer = self._read("ListAccessKeys", "IsTruncated", UserName=user_name, **page)
+            except ReadError as error:
+                if error.code == "NoSuchEntity":
+                    return ()
+                raise
+            found.extend(
+                SeenKey(key["AccessKeyId"], key["Status"], key["CreateDate"])
+                for key in answer["AccessKeyMetadata"]
+            )
+            if not answer["IsTruncated"]:
+                return tuple(found)
+            page = {"Marker": answer["Marker"]}
+
+    def last_use(self, access_key_id: str) -> LastUse:
+        """Ask when a key was last used. Raises ReadError."""
+        answer = self._read("GetAccessKeyLastUsed", "AccessKeyLastUsed", AccessKeyId=access_key_id)
+        used = answer["AccessKeyLastUsed"]
+        return LastUse(used.get("LastUsedDate"), used.get("Region", ""), used.get("ServiceName", ""))
+
+    def set_status(self, user_name: str, access_key_id: str, status: str) -> str:
+        """Switch a key `Active` or `Inactive`; return AWS's request id. Raises ReadError, UncertainError."""
+        return self._change("UpdateAccessKey", UserName=user_name, AccessKeyId=access_key_id, Status=status)
+
+    def delete(self, user_name: str, access_key_id: str) -> str:
+        """Delete a key for good; return AWS's request id. Raises ReadError, UncertainError."""
+        return self._change("DeleteAccessKey", UserName=user_name, AccessKeyId=access_key_id)
+
+    def create(self, user_name: str) -> NewKey:
+        """Make a key. Raises ReadError, UncertainError."""
+        answer = self._once("CreateAccessKey", UserName=user_name)
+        try:
+            key = answer["AccessKey"]
+            secret = Secret(key["SecretAccessKey"])
+            return NewKey(key["AccessKeyId"], secret, key["CreateDate"], _request_id(answer))
+        except KeyError:
+            raise UncertainError("iam:CreateAccessKey: the answer is empty", "run it again") from None
+
+    def tag(self, user_name: str, name: str, value: str) -> str:
+        """Set one tag of a user; return AWS's request id. Raises ReadError, UncertainError."""
+        return self._change("TagUser", UserName=user_name, Tags=[{"Key": name, "Value": value}])
+
+    def _change(self, operation: str, **parameters: object) -> str:
+        answer = self._once(operation, **parameters)
+        if not _request_id(answer):
+            raise UncertainError(f"iam:{operation}: the answer is empty", "run it again")
+        return _request_id(answer)
+
+    def _read(self, operation: str, needed: str, **parameters: object) -> dict[str, Any]:
+        """Ask until there is a whole answer, or no hope. Only what may pass by itself is asked again."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                answer = self._once(operation, **parameters)
+                if needed in answer:
+                    return answer
+                error: ReadError = AnswerError(f"iam:{operation}: the answer is empty", "run it again")
+            except UncertainError as lost:
+                error = lost
+            except ReadError as refused:
+                if refused.code != "unreachable":
+                    raise
+                error = refused
+            self._sleep(_FIRST_PAUSE * 2**attempt)
+        raise error
+
+    def _once(self, operation: str, **parameters: object) -> dict[str, Any]:
+        """Ask once; while AWS asks to slow down nothing has happened, so that is asked again."""
+        for _ in range(_THROTTLED_ATTEMPTS):
+            self._pace.wait()
+            try:
+                answer = self._ask(operation, parameters)
+            except ThrottledError as error:
+                self._pace.throttled()
+                throttled = error
+            else:
+                self._pace.answered()
+                return answer
+        raise throttled
+
+    def _ask(self, operation: str, parameters: dict[str, object]) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = getattr(self._client, xform_name(operation))(**parameters)
+        except ClientError as error:
+            self._observe(error.response)
+            raise translated(error, f"iam:{operation}") from None
+        except (BotoCoreError, ResponseParserError) as error:
+            raise translated(error, f"iam:{operation}") from None
+        self._observe(answer)
+        return answer
+
+    def _observe(self, answer: Any) -> None:  # noqa: ANN401 - botocore's parsed answers
+        headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        if "date" in headers:
+            self._clock.observe(headers["date"])
+
+
+def _request_id(answer: dict[str, Any]) -> str:
+    return str(answer.get("ResponseMetadata", {}).get("RequestId", ""))

@@ -1,0 +1,215 @@
+"""Finding out what came of a call that was announced and whose outcome nobody wrote down.
+
+Either the process died, or AWS's answer was lost. AWS is read, and says what is so; where it cannot say
+who did it, nothing is touched until it is sure.
+"""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from birthright.errors import HandoverError
+from birthright.retirement.accounts import READ_TIMEOUT
+from birthright.retirement.checks import (
+    GRAIN,
+    SETTLED,
+    USE_SHOWS,
+    Over,
+    find_key,
+    is_over,
+    late_use,
+    over_at,
+    read_keys,
+    require_status,
+    seen_facts,
+    unsettled,
+)
+from birthright.retirement.handover.interface import Delivered
+from birthright.retirement.iam import SeenKey
+from birthright.retirement.model import Intent
+from birthright.retirement.removal import (
+    confirm,
+    delete,
+    give_back,
+    note_deleted,
+    note_disabled,
+    note_given_back,
+    note_reverted,
+    revert,
+    switch_off,
+)
+from birthright.retirement.rotation import (
+    PROOF_PATIENCE,
+    discard,
+    note_discarded,
+    note_handed_over,
+    note_proof,
+)
+from birthright.retirement.work import FRESH, Paused, Work
+from birthright.times import format_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# A creation can have reached AWS only so long after its announcement.
+_MADE_WITHIN = FRESH + timedelta(seconds=READ_TIMEOUT)
+_LOST = "found by reading AWS again: the answer was lost"
+
+
+def recover(work: Work) -> None:
+    """Find out what came of the announced call, record it, and go on from there."""
+    intent = work.retirement.intent
+    assert intent is not None  # noqa: S101 - for the type checker: the caller looked
+    steps: dict[str, Callable[[Work], None]] = {
+        "disable": _after_disable,
+        "confirm": confirm,
+        "revert": _after_revert,
+        "enable": _after_enable,
+        "delete": _after_delete,
+        "create": _after_create,
+        "hand-over": _after_hand_over,
+        "prove": _after_proof,
+        "discard": _after_discard,
+        "annotate": _after_annotation,
+    }
+    steps[intent.call](work)
+
+
+def _intent(work: Work) -> Intent:
+    assert work.retirement.intent is not None  # noqa: S101 - for the type checker
+    return work.retirement.intent
+
+
+def _after_disable(work: Work) -> None:
+    """If it is off, the quarantine starts now, as nobody knows since when; else it is disabled again.
+
+    What reads show may be old: where the key must stay on after all, that is asked for, whatever they show.
+    """
+    r = work.retirement
+    key = find_key(work)
+    if key.status == "Inactive" and r.planned.status != "Inactive":
+        note_disabled(work, "", {"how": _LOST})
+        confirm(work)
+        return
+    require_status(work, key, r.planned.status)
+    use = work.iam.last_use(key.access_key_id)
+    reason = late_use(r, use, work.now())
+    if reason:
+        revert(work, reason, seen_facts(key, use))
+    else:
+        switch_off(work, seen_facts(key, use))
+
+
+def _after_revert(work: Work) -> None:
+    key = find_key(work)
+    if key.status == "Active":
+        note_reverted(work, "", "it was used while it was being disabled")
+    else:
+        revert(work, "it was used while it was being disabled", {"how": _LOST})
+
+
+def _after_enable(work: Work) -> None:
+    key = find_key(work)
+    if key.status == "Active":
+        note_given_back(work, "")
+    else:
+        give_back(work, {"how": _LOST})
+
+
+def _after_delete(work: Work) -> None:
+    """If it is gone, it is done; else every check is made again."""
+    if read_keys(work).get(work.retirement.access_key_id) is None:
+        note_deleted(work, "")
+    elif not is_over(_intent(work).at, SETTLED, work.now()):
+        raise unsettled("the key is deleted")
+    else:
+        delete(work)
+
+
+def _after_create(work: Work) -> None:
+    """Look for a key whose secret was lost: made after the announcement, never used, and alone."""
+    intent = _intent(work)
+    if not is_over(intent.at, SETTLED, work.now()):
+        raise unsettled("a new key was made")
+    keys = [key for key in read_keys(work).values() if key.access_key_id not in intent.keys_before]
+    if not keys:
+        work.record("outcome", "create", seen={"made": False, "why": _LOST}, intent=None)
+        return
+    orphan = keys[0]
+    if len(keys) > 1 or not _is_ours(orphan, intent.at):
+        _leave_alone(work, keys)
+    use = work.iam.last_use(orphan.access_key_id)
+    if use.at is not None:
+        _leave_alone(work, keys)
+    _wait_until_use_shows(work, orphan.access_key_id, orphan.created_at)
+    discard(work, orphan.access_key_id, "its secret was lost on the way; nobody has it")
+
+
+def _is_ours(key: SeenKey, announced: datetime) -> bool:
+    return announced - GRAIN <= key.created_at <= announced + _MADE_WITHIN
+
+
+def _leave_alone(work: Work, keys: list[SeenKey]) -> None:
+    told = ", ".join(f"{key.access_key_id} of {format_instant(key.created_at)}" for key in keys)
+    work.end(
+        "stopped",
+        f"a key appeared that may be somebody's ({told}) and was left alone: find out whose, plan again",
+        seen={"keys": told},
+    )
+    raise Over
+
+
+def _wait_until_use_shows(work: Work, access_key_id: str, created_at: datetime) -> None:
+    """Wait until the key is old enough to be called never used: a use may show up late."""
+    due = over_at(created_at, USE_SHOWS)
+    if work.now() < due:
+        work.wait(f"the secret of {access_key_id} was lost; it is deleted when surely nobody uses it", due)
+        raise Paused(work.retirement.note)
+
+
+def lost_secret(work: Work) -> None:
+    """Delete a replacement that was never handed over: nobody has its secret."""
+    replacement = work.retirement.replacement
+    assert replacement is not None  # noqa: S101 - for the type checker: set with this state
+    discard(work, replacement.access_key_id, "its secret was lost before it was handed over")
+
+
+def _after_hand_over(work: Work) -> None:
+    """Ask the destination whether the secret arrived; a use by anybody says so, too."""
+    replacement = work.retirement.replacement
+    assert replacement is not None  # noqa: S101 - for the type checker: set with this state
+    place = work.destination()
+    try:
+        arrived = place.holds(replacement.access_key_id, replacement.token)
+    except HandoverError:
+        arrived = None
+    used = work.iam.last_use(replacement.access_key_id).at is not None
+    if arrived or used:
+        note_handed_over(work, Delivered(where=place.where))
+        return
+    if arrived is None:
+        _wait_until_use_shows(work, replacement.access_key_id, replacement.created_at)
+    discard(work, replacement.access_key_id, "the hand-over was interrupted and nobody uses the key")
+
+
+def _after_proof(work: Work) -> None:
+    """Our own use may have come as late as the proof could last."""
+    note_proof(work, None, _intent(work).at + PROOF_PATIENCE + _MADE_WITHIN)
+
+
+def _after_discard(work: Work) -> None:
+    """If it is gone, it is done; if somebody uses it meanwhile, it stays; else once more."""
+    access_key_id = _intent(work).access_key_id
+    key = read_keys(work).get(access_key_id)
+    if key is None:
+        if not is_over(_intent(work).at, SETTLED, work.now()):
+            raise unsettled("the new key is deleted")
+        note_discarded(work, "", _LOST)
+    elif work.iam.last_use(access_key_id).at is not None:
+        _leave_alone(work, [key])
+    else:
+        discard(work, access_key_id, _LOST)
+
+
+def _after_annotation(work: Work) -> None:
+    """Let it be: a description is not worth asking AWS again."""
+    work.record("outcome", "annotate", seen={"made": None, "why": "interrupted"}, intent=None)

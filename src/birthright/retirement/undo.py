@@ -1,0 +1,37 @@
+"""Giving a key back: enable it again, at any time before it is deleted."""
+
+from birthright.errors import UsageError
+from birthright.retirement.checks import Over, find_key
+from birthright.retirement.model import Retirement
+from birthright.retirement.removal import give_back
+from birthright.retirement.work import Work
+
+_IN_THE_MAKING = frozenset({"create", "hand-over", "prove", "discard"})
+
+
+def undo(work: Work) -> None:
+    """Enable the key if we disabled it, and close the retirement. Raises UsageError, Over, Paused."""
+    r = work.retirement
+    _refuse_impossible(r)
+    key = find_key(work)
+    if r.planned.status == "Inactive":
+        work.end("undone", "closed; the key stays disabled, as it was before")
+        raise Over
+    if key.status == "Active" and r.intent is None:
+        other = f"; its replacement {r.replacement.access_key_id} stays, too" if r.replacement else ""
+        work.end("undone", f"closed; the key was enabled all the time{other}")
+        raise Over
+    give_back(work, {"status": key.status})
+
+
+def _refuse_impossible(r: Retirement) -> None:
+    if r.state in {"deleted", "gone"}:
+        raise UsageError(
+            f"{r.access_key_id} is deleted", "AWS cannot bring a deleted key back: make a new one"
+        )
+    if r.state in {"undone", "reclaimed"}:
+        raise UsageError(f"{r.access_key_id} is enabled already", f"its retirement ended as {r.state}")
+    if r.state == "created" or (r.intent and r.intent.call in _IN_THE_MAKING):
+        raise UsageError(
+            f"a replacement of {r.access_key_id} is in the making", "run 'birthright apply --due' first"
+        )

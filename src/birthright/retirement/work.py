@@ -1,0 +1,139 @@
+"""One retirement while it is worked on: its lock, its journal, and the call between two records.
+
+Every change of AWS goes through `Work.carry_out`:
+ 1. the announcement is in the journal, committed and synced;
+ 2. the lock is still ours, and the announcement is fresh;
+ 3. AWS is asked, once;
+ 4. a refusal is recorded; an outcome nobody knows leaves the announcement standing, and the next run
+    finds out; success is recorded by the caller, together with what it means.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import msgspec
+
+from birthright.errors import HandoverError, ReadError, UncertainError
+from birthright.retirement.accounts import Account
+from birthright.retirement.handover.interface import Destination, Owner
+from birthright.retirement.iam import Iam
+from birthright.retirement.journal.journal import Journal, Lock, Record
+from birthright.retirement.model import Intent, Retirement, State
+
+T = TypeVar("T")
+
+# A call that was announced longer ago is not made any more: what it would do may not be right by now.
+FRESH = timedelta(seconds=10)
+
+
+class Paused(Exception):  # noqa: N818 - no error: the retirement goes on at the next run
+    """It cannot go on now, for a reason that may pass; `cause` is the error behind it."""
+
+    def __init__(self, reason: str, cause: ReadError | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.cause = cause
+
+
+class Tools(msgspec.Struct, frozen=True, kw_only=True):
+    """What all retirements of a run share.
+
+    now: AWS's time, UTC. sleep: seconds; returns early when the run is told to stop. stopping: whether
+    it is. holder: who holds the locks, for people. destination: finds the place of a new secret.
+    """
+
+    journal: Journal
+    now: Callable[[], datetime]
+    sleep: Callable[[float], None]
+    stopping: Callable[[], bool]
+    holder: str
+    lease: timedelta
+    destination: Callable[[str, Owner], Destination]
+
+
+class Work:
+    """One retirement, locked, with the account it is in. `retirement` is always what the journal says."""
+
+    def __init__(self, retirement: Retirement, tools: Tools, account: Account, lock: Lock) -> None:
+        self.retirement = retirement
+        self.tools = tools
+        self.account = account
+        self._lock = lock
+
+    @property
+    def iam(self) -> Iam:
+        """The account's IAM."""
+        return self.account.iam
+
+    def now(self) -> datetime:
+        """Return the present by AWS's clock, UTC."""
+        return self.tools.now()
+
+    def destination(self) -> Destination:
+        """Return the place where the replacement's secret goes. Raises UsageError."""
+        r = self.retirement
+        owner = Owner(
+            account_id=r.account_id,
+            partition=r.partition,
+            user_name=r.user_name,
+            user_arn=r.user_arn,
+            client=self.account.client,
+        )
+        return self.tools.destination(r.handover or "", owner)
+
+    def record(
+        self, kind: str, call: str = "", request_id: str = "", *, seen: dict[str, object] | None = None,
+        **changes: object,
+    ) -> None:  # fmt: skip
+        """Append to the journal; `changes` are fields of the retirement. Raises JournalError, LockedError."""
+        record = Record(
+            kind=kind,
+            at=self.now(),
+            actor=self.account.identity.arn,
+            call=call,
+            request_id=request_id,
+            detail=seen or {},
+            changes=changes,
+        )
+        self.retirement = self.tools.journal.append(self._lock, self.retirement, record)
+
+    def end(
+        self, state: State, note: str, call: str = "", request_id: str = "", *,
+        seen: dict[str, object] | None = None,
+    ) -> None:  # fmt: skip
+        """Record that the retirement is over."""
+        kind = "stopped" if state in {"stopped", "reclaimed"} else "ended"
+        over: dict[str, object] = {"state": state, "note": note, "ended_at": self.now()}
+        self.record(kind, call, request_id, seen=seen, **over, intent=None, due_at=None)
+
+    def wait(self, note: str, due_at: datetime) -> None:
+        """Record why the retirement waits and until when, if that is news."""
+        if (note, due_at) != (self.retirement.note, self.retirement.due_at):
+            self.record("observed", note=note, due_at=due_at)
+
+    def carry_out(
+        self, intent: Intent, act: Callable[[], T], seen: dict[str, object], otherwise: Intent | None = None
+    ) -> T:
+        """Announce a call, make it, and return its answer; `otherwise` stands if AWS refuses it.
+
+        Raises Paused if AWS refuses, or if nobody knows what came of it.
+        """
+        self.record("intent", intent.call, seen={"key": intent.access_key_id, **seen}, intent=intent)
+        if not self._may_go(intent):
+            self.record("outcome", intent.call, seen={"made": False, "why": "too late"}, intent=otherwise)
+            raise Paused("it took too long to announce the change; nothing was done")
+        try:
+            return act()
+        except UncertainError as error:
+            raise Paused(f"{error.message}; the next run finds out what came of it", error) from None
+        except HandoverError:
+            raise
+        except ReadError as error:
+            refusal = {"made": False, "why": error.message, "code": error.code}
+            self.record("outcome", intent.call, seen=refusal, intent=otherwise)
+            raise Paused(str(error), error) from None
+
+    def _may_go(self, intent: Intent) -> bool:
+        now = self.now()
+        return self._lock.is_mine(now) and now - intent.at <= FRESH
