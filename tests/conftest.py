@@ -10,6 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from postgresql_helpers import pytest_terminal_summary
+
+# A hook: says after everything else what was left out for want of a PostgreSQL server.
+__all__ = ["pytest_terminal_summary"]
+
 # How long an example takes says more about the machine than about us.
 settings.register_profile("birthright", deadline=None)
 settings.load_profile("birthright")

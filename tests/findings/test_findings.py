@@ -20,7 +20,7 @@ from birthright.findings.build import (
     exit_code,
     overrides_of,
 )
-from birthright.findings.model import Document, Finding, Remedy
+from birthright.findings.model import AccountLine, Document, Finding, Remedy
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.pack import choose, load_pack
 
@@ -270,6 +270,34 @@ def test_findings_without_evidence_are_the_same_otherwise() -> None:
     bare = only(build_document(INFO, evaluator, pages, Selection(), evidence=False))
     assert bare.evidence == ()
     assert msgspec.structs.replace(full, evidence=()) == bare
+
+
+@pytest.mark.parametrize(
+    ("keys", "counted"),
+    [
+        ([key()], [1]),
+        ([key(), key(access_key_id="AKIAEXAMPLE000000002", status="Inactive")], [2, 2]),
+        ([key(), key(user_name="v", access_key_id="AKIAEXAMPLE000000002")], [1, 1]),
+        ([key(), key(access_key_id=None, slot=2)], [None, None]),
+        ([key(access_key_id=None)], [None]),
+        ([key(access_key_id=None, slot=None, status=None, created_at=None)], [None]),
+    ],
+)
+def test_a_finding_says_how_many_keys_its_user_has(keys: list[AccessKey], counted: list[int | None]) -> None:
+    """All keys of the user count, active or not; where one was not listed nobody knows."""
+    assert [finding.user_keys for finding in judge(keys, passes=True).findings] == counted
+
+
+def test_accounts_are_counted() -> None:
+    """Each account that was asked has its counts; a row that stands for unread keys is no key."""
+    keys = [
+        key(),
+        key(access_key_id="AKIAEXAMPLE000000002", status="Inactive"),
+        key(user_name="v", access_key_id=None, slot=None, status=None, created_at=None),
+    ]
+    silent = Coverage("999988887777", "ListUsers", "denied")
+    document = judge(keys, asked=[*coverage(), silent])
+    assert document.accounts == (AccountLine(ACCOUNT, 2, 2, 1), AccountLine("999988887777", 0, 0, 0))
 
 
 def test_subjects_gather_findings_of_one_key() -> None:

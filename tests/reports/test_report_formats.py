@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from birthright.errors import UsageError
 from birthright.findings.model import CoverageLine, Document, Finding, PolicyLine, Scan, Summary
 from birthright.policies.pack import choose, load_pack
-from birthright.reports.csv import COLUMNS, cell
+from birthright.reports.csv import COLUMNS
 from birthright.reports.explanation import cli_commands
 from birthright.reports.formats import FORMATS, format_of, renderer
 from birthright.reports.rows import render_rows
-from birthright.reports.text import printable
+from birthright.text import cell, printable
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 BORN = "access-key-created-with-user"

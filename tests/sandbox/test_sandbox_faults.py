@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
     ConnectionClosedError,
     ReadTimeoutError,
     ResponseStreamingError,
@@ -42,6 +44,54 @@ def test_errors_strike_once_and_go(  # noqa: PLR0913, PLR0917 - a table's column
     assert refused(method) == code
     assert method()
     assert len(box.faults) == 0
+
+
+@pytest.mark.parametrize("kind", ["cut", "malformed", "empty", "drop", "hang", "service-failure-after"])
+def test_troubles_after_the_effect(box: Sandbox, client: Make, kind: Kind) -> None:
+    """The change is made and counted; the caller does not get its answer, and the log says so."""
+    box.faults.add(kind, action="CreateAccessKey", times=1)
+    with pytest.raises((BotoCoreError, ClientError, ResponseParserError)):
+        client(box).create_access_key(UserName="rotated")
+    assert len(box.account().users["rotated"].keys) == 2
+    (entry,) = box.log
+    assert (entry.effect[:2], entry.delivered, entry.fault) == (("created", "rotated"), False, kind)
+    assert entry.error == ("ServiceFailure" if kind == "service-failure-after" else "")
+    assert box.calls == {"CreateAccessKey": 1}
+
+
+@pytest.mark.parametrize("kind", ["service-failure", "throttling", "access-denied", "limit-exceeded"])
+def test_errors_come_before_the_effect(box: Sandbox, client: Make, kind: Kind) -> None:
+    """AWS's errors leave everything as it was; the refused call is in the log without an effect."""
+    box.faults.add(kind, action="CreateAccessKey", times=1)
+    with pytest.raises(ClientError) as caught:
+        client(box).create_access_key(UserName="rotated")
+    assert len(box.account().users["rotated"].keys) == 1
+    (entry,) = box.log
+    assert (entry.effect, entry.delivered) == ((), True)
+    assert entry.error == caught.value.response["Error"]["Code"]
+
+
+def test_a_lost_request_never_was(box: Sandbox, client: Make) -> None:
+    """Nothing happens, nothing is counted or logged, no token of the throttle is spent, no key is used."""
+    box.throttle(0.001, burst=1)
+    scanner = box.account().users["birthright-scanner"].keys[box.credentials.access_key_id]
+    used = scanner.last_used_at
+    box.faults.add("lost", times=2)
+    iam = client(box)
+    for _ in range(2):
+        with pytest.raises(ConnectionClosedError):
+            iam.create_access_key(UserName="rotated")
+    assert len(box.account().users["rotated"].keys) == 1
+    assert (box.calls.total(), box.log, scanner.last_used_at) == (0, [], used)
+    assert iam.create_access_key(UserName="rotated")["AccessKey"]
+
+
+def test_a_true_error_hides_no_effect(box: Sandbox, client: Make, refused: Refused) -> None:
+    """A call that fails anyway is answered with its own error, not the one after the effect."""
+    box.faults.add("service-failure-after", times=1)
+    gone = refused(client(box).delete_access_key, UserName="rotated", AccessKeyId="AKIAUNKNOWN000000000")
+    assert gone == ("NoSuchEntity", 404)
+    assert [(entry.delivered, entry.fault) for entry in box.log] == [(True, "")]
 
 
 @pytest.mark.parametrize(

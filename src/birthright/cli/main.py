@@ -11,7 +11,20 @@ from typing import Any, NoReturn
 import click
 
 from birthright import __version__
-from birthright.cli import demo, explain, permissions, policy, query, sandbox, scan
+from birthright.cli import (
+    apply,
+    demo,
+    explain,
+    journal,
+    permissions,
+    plan,
+    policy,
+    query,
+    sandbox,
+    scan,
+    status,
+    undo,
+)
 from birthright.cli.output import silence_stdout
 from birthright.errors import BirthrightError
 
@@ -40,6 +53,8 @@ def commands() -> None:
     birthright demo            a made-up account, without credentials or network
     birthright scan            your AWS account; it only reads
     birthright explain USER    what was seen, the rule, and what to do
+    birthright plan            what would be retired or rotated, and why not
+    birthright apply PLAN      do it, step by step, in the journal
 
     \b
     Exit codes: 0 everything was read and nothing fails, 1 something fails, 2 wrong usage,
@@ -47,7 +62,21 @@ def commands() -> None:
     """  # noqa: D301 - click wants the control character itself
 
 
-for _module in (scan, demo, explain, query, policy, permissions, sandbox):
+_MODULES = (
+    scan,
+    demo,
+    explain,
+    query,
+    policy,
+    plan,
+    apply,
+    status,
+    undo,
+    journal,
+    permissions,
+    sandbox,
+)
+for _module in _MODULES:
     commands.add_command(_module.command)
 
 
@@ -135,7 +164,7 @@ def _say_misuse(error: click.ClickException) -> int:
 
 
 def _say(text: str, code: int) -> int:
-    from birthright.reports.text import printable
+    from birthright.text import printable
 
     # After the terminal's own ^C.
     start = "\n" if code == _INTERRUPTED and sys.stderr.isatty() else ""

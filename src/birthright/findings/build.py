@@ -12,6 +12,7 @@ from birthright.facts.model import Coverage
 from birthright.facts.snapshot import ScanInfo
 from birthright.findings.model import (
     SCHEMA,
+    AccountLine,
     CoverageLine,
     Document,
     Evidence,
@@ -65,7 +66,7 @@ def build_document(
         # Nothing read and nothing refused: without this it would look like an account in order.
         raise StoreError(f"scan {info.id} does not say what was read", "scan again")
     judgements = [evaluator.judge(page, selection.overrides.get(page.id), passes=passes) for page in pages]
-    context = _Context(info.as_of, selection.in_use, evaluator if evidence else None)
+    context = _Context(info.as_of, selection.in_use, evaluator, evidence=evidence)
     findings = [finding for judgement in judgements for finding in _findings(judgement, context)]
     return Document(
         schema=SCHEMA,
@@ -79,6 +80,7 @@ def build_document(
         coverage=tuple(_coverage_line(row) for row in evaluator.coverage),
         policies=tuple(_policy_line(judgement) for judgement in judgements),
         findings=tuple(sorted(findings, key=_order)),
+        accounts=tuple(AccountLine(*counts) for counts in evaluator.accounts()),
     )
 
 
@@ -88,16 +90,25 @@ class _Context:
     Without an evaluator the findings carry no evidence.
     """
 
-    def __init__(self, as_of: datetime, in_use: timedelta, evaluator: Evaluator | None = None) -> None:
+    def __init__(
+        self, as_of: datetime, in_use: timedelta, evaluator: Evaluator | None = None, *, evidence: bool = True
+    ) -> None:
         self.as_of = as_of
         self.in_use = in_use
-        self.evidence = evaluator is not None
-        coverage = evaluator.coverage if evaluator else ()
+        self.evidence = evidence and evaluator is not None
+        self._several = evaluator.several_keys() if evaluator else {}
+        coverage = evaluator.coverage if evaluator and evidence else ()
         self._spoke = {(row.account_id, row.source): row.report_generated_at or row.as_of for row in coverage}
         self._listed = {
             row.account_id for row in coverage if row.source == "ListUsers" and row.status in _ANSWERED
         }
         self._unlisted = _unlisted(evaluator) if evaluator and self._listed else frozenset()
+
+    def keys_beside(self, row: Row) -> int | None:
+        """Count the keys of the user whose key this is; None if they were not listed."""
+        if row.access_key_id is None:
+            return None
+        return self._several.get((row.account_id, row.user_name or ""), 1)
 
     def spoke_at(self, account_id: str, source: str) -> datetime | None:
         return self._spoke.get((account_id, source))
@@ -141,6 +152,7 @@ def _finding(page: Page, row: Row, ordinal: int, context: _Context) -> Finding:
         remedy=_remedy(page, row, context),
         reason=row.reason or page.front.title,
         evidence=tuple(_evidence(page, row, context)) if context.evidence else (),
+        user_keys=context.keys_beside(row),
     )
 
 

@@ -34,6 +34,7 @@ class Finding(msgspec.Struct, frozen=True, gc=False):
 
     `fingerprint` names the same finding in every scan, on every machine, at every depth. `access_key_id`
     is None where only the credential report was read. `gap_seconds` is key creation minus user creation.
+    `user_keys` is how many keys the user of this key has, active or not; None where they were not listed.
     """
 
     fingerprint: str
@@ -54,6 +55,7 @@ class Finding(msgspec.Struct, frozen=True, gc=False):
     remedy: Remedy
     reason: str
     evidence: tuple[Evidence, ...]
+    user_keys: int | None = None
 
 
 class Scan(msgspec.Struct, frozen=True):
@@ -104,8 +106,20 @@ class PolicyLine(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
     passed: int
 
 
+class AccountLine(msgspec.Struct, frozen=True):
+    """What an account holds, as far as it was read; `active_access_keys` are those known to be active."""
+
+    account_id: str
+    principals: int
+    access_keys: int
+    active_access_keys: int
+
+
 class Document(msgspec.Struct, frozen=True):
-    """All that a scan says; what every report is made from."""
+    """All that a scan says; what every report is made from.
+
+    `accounts` is empty in documents that were written before it was added.
+    """
 
     schema: str
     scan: Scan
@@ -113,6 +127,7 @@ class Document(msgspec.Struct, frozen=True):
     coverage: tuple[CoverageLine, ...]
     policies: tuple[PolicyLine, ...]
     findings: tuple[Finding, ...]
+    accounts: tuple[AccountLine, ...] = ()
 
     @property
     def complete(self) -> bool:

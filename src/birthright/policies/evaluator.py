@@ -158,6 +158,30 @@ class Evaluator:
         accounts, principals, keys = self.engine.select(sql).fetchall()[0]
         return {"accounts": accounts, "principals": principals, "access_keys": keys}
 
+    def accounts(self) -> list[tuple[str, int, int, int]]:
+        """Count, by account: principals, access keys, and those of them that are known to be active."""
+        sql = """with asked as (select distinct account_id from coverage),
+                      people as (select account_id, count(*) as principals from principals group by 1),
+                      keys as (select account_id,
+                                      count(coalesce(access_key_id, status, slot::varchar)) as access_keys,
+                                      count(*) filter (status = 'Active') as active
+                               from access_keys group by 1)
+                 select account_id, coalesce(principals, 0), coalesce(access_keys, 0), coalesce(active, 0)
+                 from asked left join people using (account_id) left join keys using (account_id)
+                 order by account_id"""
+        return self.engine.select(sql).fetchall()
+
+    def several_keys(self) -> dict[tuple[str, str], int | None]:
+        """Count the keys of users, by account and name, that have more than one row of them.
+
+        None where some of a user's keys were not listed.
+        """
+        sql = """select account_id, user_name,
+                        case when count(*) = count(access_key_id) then count(*) end as keys
+                 from access_keys group by all having count(access_key_id) > 0 and count(*) > 1"""
+        rows = self.engine.rows(self.engine.select(sql))
+        return {(account, name): keys for account, name, keys in rows}
+
     def _unread(self, needs: Sequence[str]) -> dict[str, str]:
         """Say which accounts answered none of the reads in `needs`, and why."""
         asked: dict[str, list[Coverage]] = {}

@@ -16,7 +16,8 @@ from birthright.facts.answers import ROOT_NAME
 from birthright.findings.build import by_subject
 from birthright.findings.model import Document, Evidence, Finding, Remedy
 from birthright.policies.page import Page
-from birthright.reports.text import FIRST, RISKS, printable, write_console
+from birthright.reports.order import FIRST, RISKS
+from birthright.text import printable, write_console
 from birthright.times import format_duration, format_instant
 
 _LEAST_PREFIX = 6

@@ -8,8 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TextIO
 
 from birthright.errors import UsageError
-from birthright.reports.csv import cell
-from birthright.reports.text import printable, write_console
+from birthright.text import cell, printable, write_console
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from birthright.findings.build import by_subject
 from birthright.findings.model import CoverageLine, Document, Finding, PolicyLine, Remedy
-from birthright.reports.text import FIRST, RISKS, printable, write_console
+from birthright.reports.order import FIRST, RISKS
+from birthright.text import printable, write_console
 from birthright.times import format_duration
 
 _GROUPS: tuple[tuple[Remedy, str, str], ...] = (

@@ -28,9 +28,13 @@ def advance(work: Work) -> Result:
     """Take a retirement as far as it goes now. Raises JournalError, LockedError."""
     if work.account.own_key_id == work.retirement.access_key_id:
         return Result(work.retirement, "birthright runs with this very key: use other credentials")
+    return attempt(work, _go)
+
+
+def attempt(work: Work, steps: Step) -> Result:
+    """Take steps, and tell how far they led: to an end, to a wait, or into trouble."""
     try:
-        while (step := _next(work.retirement, work.now())) and not work.tools.stopping():
-            step(work)
+        steps(work)
     except Over:
         pass
     except Paused as pause:
@@ -38,6 +42,11 @@ def advance(work: Work) -> Result:
     except ReadError as error:
         return Result(work.retirement, str(error), error)
     return Result(work.retirement, work.retirement.note if work.retirement.is_open else "")
+
+
+def _go(work: Work) -> None:
+    while (step := _next(work.retirement, work.now())) and not work.tools.stopping():
+        step(work)
 
 
 def _next(r: Retirement, now: datetime) -> Step | None:

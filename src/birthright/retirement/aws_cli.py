@@ -5,7 +5,9 @@ is joined to its option. No command holds a secret: what is not known yet is a w
 """
 
 import shlex
+from collections.abc import Mapping
 
+_DEFAULT_NAME = "birthright/{user_name}"
 NEW_KEY = "NEW_ACCESS_KEY_ID"
 _NEW_VALUE = "file://NEW_KEY.json"
 _NEW_PROFILE = "NEW_KEY"
@@ -55,8 +57,14 @@ def describe(user_name: str, access_key_id: str, text: str) -> str:
     return _command("iam", "tag-user", user_name=user_name, tags=f"Key={access_key_id},Value={text}")
 
 
-def hand_over(kind: str, name: str) -> str:
-    """Store the new key's JSON at a destination of AWS's; empty for one that the AWS CLI cannot write."""
+def hand_over(kind: str, name: str, values: Mapping[str, str]) -> str:
+    """Store the new key's JSON at a destination of AWS's; empty for one that the AWS CLI cannot write.
+
+    `values` are put into the placeholders of `name`.
+    """
+    name = name or _DEFAULT_NAME
+    for placeholder, value in {**values, "access_key_id": NEW_KEY}.items():
+        name = name.replace(f"{{{placeholder}}}", value)
     if kind == "secrets-manager":
         return _command("secretsmanager", "create-secret", name=name, secret_string=_NEW_VALUE)
     if kind == "existing-secret":

@@ -177,6 +177,11 @@ def _after_hand_over(work: Work) -> None:
     """Ask the destination whether the secret arrived; a use by anybody says so, too."""
     replacement = work.retirement.replacement
     assert replacement is not None  # noqa: S101 - for the type checker: set with this state
+    if replacement.access_key_id not in read_keys(work):
+        if not is_over(replacement.created_at, SETTLED, work.now()):
+            raise unsettled("the new key was made")
+        note_discarded(work, "", "somebody else deleted it")
+        return
     place = work.destination()
     try:
         arrived = place.holds(replacement.access_key_id, replacement.token)
@@ -197,17 +202,12 @@ def _after_proof(work: Work) -> None:
 
 
 def _after_discard(work: Work) -> None:
-    """If it is gone, it is done; if somebody uses it meanwhile, it stays; else once more."""
+    """If somebody uses the key meanwhile, it stays; else it is deleted once more, if it is there at all."""
     access_key_id = _intent(work).access_key_id
     key = read_keys(work).get(access_key_id)
-    if key is None:
-        if not is_over(_intent(work).at, SETTLED, work.now()):
-            raise unsettled("the new key is deleted")
-        note_discarded(work, "", _LOST)
-    elif work.iam.last_use(access_key_id).at is not None:
+    if key is not None and work.iam.last_use(access_key_id).at is not None:
         _leave_alone(work, [key])
-    else:
-        discard(work, access_key_id, _LOST)
+    discard(work, access_key_id, _LOST)
 
 
 def _after_annotation(work: Work) -> None:

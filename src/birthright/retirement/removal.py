@@ -7,6 +7,8 @@
 5. Read again: it is still off and was not used. Then it is deleted.
 """
 
+from typing import Any
+
 from birthright.retirement.annotation import annotate
 from birthright.retirement.checks import (
     SETTLED,
@@ -77,8 +79,17 @@ def confirm(work: Work) -> None:
     if reason:
         revert(work, reason, seen_facts(key, use))
     else:
-        work.record("observed", "disable", seen=seen_facts(key, use), intent=None)
+        _note_confirmed(work, seen_facts(key, use))
         annotate(work, "disabled")
+
+
+def _note_confirmed(work: Work, seen: dict[str, object]) -> None:
+    """Record that the key was seen to be off; seen late, its quarantine begins only now."""
+    r, now = work.retirement, work.now()
+    assert r.disabled_at is not None  # noqa: S101 - for the type checker: set with this state
+    late = is_over(r.disabled_at, SETTLED, now)
+    begin: dict[str, Any] = {"disabled_at": now, "due_at": over_at(now, r.terms.quarantine)}
+    work.record("observed", "disable", seen=seen, intent=None, **(begin if late else {}))
 
 
 def revert(work: Work, reason: str, seen: dict[str, object]) -> None:
@@ -86,7 +97,7 @@ def revert(work: Work, reason: str, seen: dict[str, object]) -> None:
     r = work.retirement
     intent = Intent(call="revert", at=work.now(), access_key_id=r.access_key_id)
     request = work.carry_out(
-        intent, lambda: work.iam.set_status(r.user_name, r.access_key_id, "Active"), seen, r.intent
+        intent, lambda: work.iam.set_status(r.user_name, r.access_key_id, "Active"), seen
     )
     note_reverted(work, request, reason)
 
@@ -143,7 +154,7 @@ def give_back(work: Work, seen: dict[str, object]) -> None:
     r = work.retirement
     intent = Intent(call="enable", at=work.now(), access_key_id=r.access_key_id)
     request = work.carry_out(
-        intent, lambda: work.iam.set_status(r.user_name, r.access_key_id, "Active"), seen, r.intent
+        intent, lambda: work.iam.set_status(r.user_name, r.access_key_id, "Active"), seen
     )
     note_given_back(work, request)
 

@@ -22,6 +22,7 @@ from birthright.retirement.checks import (
     find_key,
     is_over,
     over_at,
+    patiently,
     read_keys,
     require_status,
     seen_facts,
@@ -170,13 +171,13 @@ def discard(work: Work, access_key_id: str, why: str) -> None:
     r = work.retirement
     intent = Intent(call="discard", at=work.now(), access_key_id=access_key_id)
     try:
-        request = work.carry_out(
-            intent, lambda: work.iam.delete(r.user_name, access_key_id), {"why": why}, r.intent
-        )
+        request = work.carry_out(intent, lambda: work.iam.delete(r.user_name, access_key_id), {"why": why})
     except Paused as pause:
         if pause.cause is None or pause.cause.code != "NoSuchEntity":
             raise
         request = ""
+    if patiently(work, access_key_id, None) is not None:
+        raise unsettled("the new key is deleted")
     note_discarded(work, request, why)
 
 

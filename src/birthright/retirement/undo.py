@@ -1,6 +1,7 @@
 """Giving a key back: enable it again, at any time before it is deleted."""
 
 from birthright.errors import UsageError
+from birthright.retirement.advance import Result, attempt
 from birthright.retirement.checks import Over, find_key
 from birthright.retirement.model import Retirement
 from birthright.retirement.removal import give_back
@@ -9,8 +10,12 @@ from birthright.retirement.work import Work
 _IN_THE_MAKING = frozenset({"create", "hand-over", "prove", "discard"})
 
 
-def undo(work: Work) -> None:
-    """Enable the key if we disabled it, and close the retirement. Raises UsageError, Over, Paused."""
+def undo(work: Work) -> Result:
+    """Enable the key if we disabled it, and close the retirement. Raises UsageError, JournalError."""
+    return attempt(work, _undo)
+
+
+def _undo(work: Work) -> None:
     r = work.retirement
     _refuse_impossible(r)
     key = find_key(work)

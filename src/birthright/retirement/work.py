@@ -10,7 +10,7 @@ Every change of AWS goes through `Work.carry_out`:
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -84,7 +84,7 @@ class Work:
 
     def record(
         self, kind: str, call: str = "", request_id: str = "", *, seen: dict[str, object] | None = None,
-        **changes: object,
+        **changes: Any,  # noqa: ANN401 - as many types as the retirement has
     ) -> None:  # fmt: skip
         """Append to the journal; `changes` are fields of the retirement. Raises JournalError, LockedError."""
         record = Record(
@@ -112,16 +112,16 @@ class Work:
         if (note, due_at) != (self.retirement.note, self.retirement.due_at):
             self.record("observed", note=note, due_at=due_at)
 
-    def carry_out(
-        self, intent: Intent, act: Callable[[], T], seen: dict[str, object], otherwise: Intent | None = None
-    ) -> T:
-        """Announce a call, make it, and return its answer; `otherwise` stands if AWS refuses it.
+    def carry_out(self, intent: Intent, act: Callable[[], T], seen: dict[str, object]) -> T:
+        """Announce a call, make it, and return its answer.
 
-        Raises Paused if AWS refuses, or if nobody knows what came of it.
+        If it is not made, what was announced before and is not cleared up yet stands again. Raises Paused
+        if AWS refuses, or if nobody knows what came of it.
         """
+        before = self.retirement.intent
         self.record("intent", intent.call, seen={"key": intent.access_key_id, **seen}, intent=intent)
         if not self._may_go(intent):
-            self.record("outcome", intent.call, seen={"made": False, "why": "too late"}, intent=otherwise)
+            self.record("outcome", intent.call, seen={"made": False, "why": "too late"}, intent=before)
             raise Paused("it took too long to announce the change; nothing was done")
         try:
             return act()
@@ -131,7 +131,7 @@ class Work:
             raise
         except ReadError as error:
             refusal = {"made": False, "why": error.message, "code": error.code}
-            self.record("outcome", intent.call, seen=refusal, intent=otherwise)
+            self.record("outcome", intent.call, seen=refusal, intent=before)
             raise Paused(str(error), error) from None
 
     def _may_go(self, intent: Intent) -> bool:

@@ -2,12 +2,24 @@
 
 import base64
 import hashlib
+from collections import ChainMap, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
+
+from birthright.sandbox.shelf import Parameter, Shelf, StoredSecret
 
 ROOT_NAME = "<root_account>"
 KEYS_PER_USER = 2  # IAM's quota AccessKeysPerUser, active or not
+
+
+class Use(NamedTuple):
+    """One use of a key: when (UTC, whole seconds; None is never), in which Region, of which service."""
+
+    at: datetime | None = None
+    region: str = "N/A"
+    service: str = "N/A"
 
 
 @dataclass(slots=True)
@@ -16,7 +28,8 @@ class Key:
 
     `slot` is the report's place for it, 1 or 2; 0 is a third key, which the report does not show.
     `allow` None allows everything; otherwise patterns such as `iam:List*`. Before `usable_from` the
-    key does not authenticate yet (IAM is eventually consistent).
+    key does not authenticate yet (IAM is eventually consistent). `earlier_uses` is what is shown while
+    the last use is not.
     """
 
     access_key_id: str
@@ -30,6 +43,21 @@ class Key:
     last_used_service: str = "N/A"
     allow: tuple[str, ...] | None = None
     usable_from: datetime | None = None
+    earlier_uses: deque[Use] = field(default_factory=deque)
+
+    @property
+    def last_use(self) -> Use:
+        """The last use that was recorded, shown already or not."""
+        return Use(self.last_used_at, self.last_used_region, self.last_used_service)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of a user's keys that listings may not show yet; `before` is the status, empty if new."""
+
+    at: datetime
+    key: Key
+    before: str
 
 
 @dataclass(slots=True)
@@ -63,6 +91,7 @@ class User:
     certificates: list[Certificate] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
     made_keys: int = 0
+    changes: list[Change] = field(default_factory=list)
 
     @property
     def is_root(self) -> bool:
@@ -129,6 +158,7 @@ class Account:
         self.credentials: dict[str, Key | Session] = {}
         self.roles: dict[str, Role] = {}
         self.report: Report | None = None
+        self.shelves: dict[str, Shelf] = {}
         self.root = User(ROOT_NAME, account_id, self.arn("root"), created_at)
         self._index = index
         self._folded: set[str] = set()
@@ -138,6 +168,20 @@ class Account:
     def arn(self, resource: str, service: str = "iam") -> str:
         """Return the ARN of a resource of this account in its partition."""
         return f"arn:{self.partition}:{service}::{self.account_id}:{resource}"
+
+    @property
+    def secrets(self) -> ChainMap[str, StoredSecret]:
+        """The secrets of all Regions by name."""
+        return ChainMap(*(shelf.secrets for shelf in self.shelves.values()))
+
+    @property
+    def parameters(self) -> ChainMap[str, Parameter]:
+        """The parameters of all Regions by name."""
+        return ChainMap(*(shelf.parameters for shelf in self.shelves.values()))
+
+    def shelf(self, region: str) -> Shelf:
+        """Return what is kept in one Region."""
+        return self.shelves.setdefault(region, Shelf())
 
     def names(self) -> list[str]:
         """Return the user names in the order ListUsers gives them."""

@@ -5,11 +5,13 @@ import binascii
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
+from typing import Any
 
 from birthright.sandbox.account import Account, Key, Session, User
+from birthright.sandbox.changes import Dials
 from birthright.sandbox.faults import Fault
 from birthright.sandbox.wire import AwsError, flag, tag
 
@@ -20,7 +22,11 @@ _NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
 
 @dataclass(slots=True)
 class Call:
-    """One call whose signature was found right; `now` is the sandbox's time, UTC."""
+    """One call whose signature was found right.
+
+    params: of a query-protocol call; body: of a JSON call. now: the sandbox's time, UTC; second: the
+    same cut to the whole second, as IAM stores it. effect: what the call changed, as the log keeps it.
+    """
 
     service: str
     action: str
@@ -29,14 +35,19 @@ class Call:
     credential: Key | Session
     region: str
     now: datetime
+    dials: Dials
+    body: dict[str, Any] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
-    report_seconds: float = 0.0
-    consistency_seconds: float = 0.0
+    effect: tuple[str, ...] = ()
+    second: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.second = self.now.replace(microsecond=0)
 
     @property
-    def second(self) -> datetime:
-        """The present as IAM stores it: cut to the whole second."""
-        return self.now.replace(microsecond=0)
+    def subject(self) -> str:
+        """What faults are bound to: the user, or else the secret or parameter that the call names."""
+        return self.params.get("UserName") or str(self.body.get("SecretId") or self.body.get("Name") or "")
 
     @property
     def user(self) -> User | None:
@@ -52,14 +63,13 @@ class Call:
             return self.account.arn(f"assumed-role/{key.role.name}/{key.name}", "sts")
         return self.account.user_of(key).arn
 
-    def may(self) -> bool:
-        """Whether the caller's permissions allow this action; GetCallerIdentity needs none."""
+    def may(self, action: str) -> bool:
+        """Whether the caller's permissions allow an action, `iam:ListUsers`."""
         key = self.credential
         allow = key.allow if isinstance(key, Key) else key.role.allow
-        if allow is None or self.action == "GetCallerIdentity":
+        if allow is None:
             return True
-        name = f"{self.service}:{self.action}".lower()
-        return any(fnmatchcase(name, pattern.lower()) for pattern in allow)
+        return any(fnmatchcase(action.lower(), pattern.lower()) for pattern in allow)
 
     def struck(self, kind: str) -> Fault | None:
         """Return the fault of that kind that strikes this call, if one does."""

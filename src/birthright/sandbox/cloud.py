@@ -1,27 +1,24 @@
 """From a request to its answer: who signed it, whether it may, and what the account says."""
 
 from collections import Counter
-from collections.abc import Callable
-from urllib.parse import parse_qsl
+from typing import TYPE_CHECKING
 
-from birthright.sandbox import iam, keys, report, sts
-from birthright.sandbox.account import Account, Key, Session
+from birthright.sandbox import report
+from birthright.sandbox.account import Account, Key, Session, Use
+from birthright.sandbox.actions import TAGGING, WRITES, table
 from birthright.sandbox.calls import Call
+from birthright.sandbox.changes import Dials, use
 from birthright.sandbox.clock import Clock
-from birthright.sandbox.faults import Faults, Throttle, refusal, spoil
+from birthright.sandbox.faults import AFTER_EFFECT, Faults, Throttle, failure_after, refusal, spoil
+from birthright.sandbox.log import Entry, Log, public
+from birthright.sandbox.protocol import SERVICES, read, translated, unknown_action, write, write_error
 from birthright.sandbox.sigv4 import Claim, Verifier, parse
-from birthright.sandbox.wire import (
-    VERSIONS,
-    AwsError,
-    Request,
-    Response,
-    document,
-    error_document,
-)
+from birthright.sandbox.wire import SERVER_FAULT, AwsError, Request, Response, http_date
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _BAD_TOKEN = "The security token included in the request is invalid."  # noqa: S105 - a message
-
-Action = Callable[[Call], str | None]
 
 
 class Cloud:
@@ -40,13 +37,13 @@ class Cloud:
         self.faults = Faults(seed)
         self.throttle = Throttle()
         self.style = report.Style()
-        self.report_seconds = 0.0
-        self.consistency_seconds = 0.0
+        self.dials = Dials()
+        self.log = Log()
         self.calls: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self._verifier = Verifier()
         self._served = 0
-        self._actions = self._table()
+        self._actions = table(self)
 
     def account(self, account_id: str) -> Account | None:
         """Return an account, made now if it is asked for the first time."""
@@ -64,46 +61,81 @@ class Cloud:
         self.throttle.refused.clear()
 
     def answer(self, request: Request) -> Response:
-        """Answer one request; whatever is wrong with it becomes an error document."""
+        """Answer one request; whatever is wrong with it becomes an error document.
+
+        The answer's `deliver` says what goes over the wire. Not for several threads at once.
+        """
         self._served += 1
         request_id = f"{self.seed & 0xFFFFFFFF:08x}-0000-4000-8000-{self._served:012x}"
-        claim, call = None, None
+        service, call, refused = "iam", None, ""
         try:
             claim = parse(request.headers.get("authorization"))
+            service = claim.service if claim.service in SERVICES else service
             call = self._call(request, claim)
-            response = Response(200, document(claim.service, call.action, self._run(call), request_id))
-        except AwsError as error:
-            self.errors[error.code] += 1
-            service = claim.service if claim and claim.service in VERSIONS else "iam"
-            response = Response(error.status, error_document(service, error, request_id))
-        response.request_id = request_id
-        return spoil(response, call.faults) if call and call.faults else response
+            if self.faults and self.faults.lose(call.action, call.subject):
+                return Response(0, b"", deliver="lost")
+            response = write(service, call.action, self._run(call), request_id)
+        except AwsError as raised:
+            error = translated(service, raised)
+            refused = error.code
+            self.errors[refused] += 1
+            response = write_error(service, error, request_id)
+        response.date = http_date(call.second if call else self.clock.second())
+        if call is None:
+            return response
+        spoil(response, call.faults)
+        if (service, call.action) in WRITES:
+            self._write_down(call, response, refused)
+        return response
 
     def _call(self, request: Request, claim: Claim) -> Call:
         account, credential = self._authenticate(request, claim)
-        params, service = _params(request), claim.service
-        action, version = params.get("Action", ""), params.get("Version", "")
-        if (service, action) not in self._actions or version != VERSIONS[service]:
-            message = f"Could not find operation {action} for version {version}"
-            raise AwsError(400, "InvalidAction", message)
+        action, params, body = read(request, claim.service)
+        if (claim.service, action) not in self._actions:
+            raise unknown_action(action)
         now = self.clock.now()
-        call = Call(service, action, params, account, credential, claim.region, now)
-        call.report_seconds = self.report_seconds
-        call.consistency_seconds = self.consistency_seconds
-        return call
+        return Call(claim.service, action, params, account, credential, claim.region, now, self.dials, body)
 
-    def _run(self, call: Call) -> str | None:
+    def _run(self, call: Call) -> object:
         self.calls[call.action] += 1
         if not self.throttle.admit(call.account.account_id, call.service):
             raise AwsError(400, "Throttling", "Rate exceeded")
-        call.faults = self.faults.strike(call.action, call.params.get("UserName", ""))
-        self._mark_used(call)
+        call.faults = self.faults.strike(call.action, call.subject)
+        key = call.credential
+        if isinstance(key, Key):  # used by being accepted, also when the call is then denied
+            use(key, Use(call.second, call.region, call.service), self.dials)
         self._permit(call)
-        return self._actions[call.service, call.action](call)
+        result = self._actions[call.service, call.action](call)
+        error = failure_after(call.faults)
+        if error is not None:
+            raise error
+        return result
+
+    def _write_down(self, call: Call, response: Response, error: str) -> None:
+        fault = next((one.kind for one in call.faults if one.kind in AFTER_EFFECT), "")
+        if fault == "service-failure-after" and response.status != SERVER_FAULT:
+            fault = ""  # the call had failed before
+        self.log.entries.append(
+            Entry(
+                self.log.next_seq(),
+                call.now,
+                call.account.account_id,
+                call.caller_arn,
+                call.credential.access_key_id,
+                call.service,
+                call.action,
+                public(call.params or call.body),
+                response.request_id,
+                error,
+                call.effect,
+                not fault,
+                fault,
+            )
+        )
 
     def _authenticate(self, request: Request, claim: Claim) -> tuple[Account, Key | Session]:
-        if claim.service not in VERSIONS:
-            message = "Credential should be scoped to correct service: 'iam' or 'sts'."
+        if claim.service not in SERVICES:
+            message = f"Credential should be scoped to correct service: {', '.join(sorted(SERVICES))}."
             raise AwsError(403, "SignatureDoesNotMatch", message)
         account = self.index.get(claim.access_key_id)
         if account is None:
@@ -127,54 +159,22 @@ class Cloud:
         if not usable:
             raise AwsError(403, "InvalidClientTokenId", _BAD_TOKEN)
 
-    def _mark_used(self, call: Call) -> None:
-        """Note the use: a key is used by being accepted, also when the call is then denied."""
-        key = call.credential
-        if isinstance(key, Key):
-            key.last_used_at = call.second
-            key.last_used_region = call.region
-            key.last_used_service = call.service
-
     def _permit(self, call: Call) -> None:
         action = f"{call.service}:{call.action}"
-        denied = (
-            f"User: {call.caller_arn} is not authorized to perform: {action} "
-            f"because no identity-based policy allows the {action} action"
-        )
-        if not call.may():
-            raise AwsError(403, "AccessDenied", denied)
-        error = refusal(call.faults, denied)
-        if error is not None:
-            raise error
-
-    def _table(self) -> dict[tuple[str, str], Action]:
-        return {
-            ("iam", "GenerateCredentialReport"): lambda call: report.generate(call, self.style),
-            ("iam", "GetCredentialReport"): report.get,
-            ("iam", "ListUsers"): iam.list_users,
-            ("iam", "GetUser"): iam.get_user,
-            ("iam", "CreateUser"): iam.create_user,
-            ("iam", "DeleteUser"): iam.delete_user,
-            ("iam", "CreateLoginProfile"): iam.create_login_profile,
-            ("iam", "DeleteLoginProfile"): iam.delete_login_profile,
-            ("iam", "ListUserTags"): iam.list_user_tags,
-            ("iam", "TagUser"): iam.tag_user,
-            ("iam", "UntagUser"): iam.untag_user,
-            ("iam", "ListAccessKeys"): keys.list_access_keys,
-            ("iam", "GetAccessKeyLastUsed"): keys.get_access_key_last_used,
-            ("iam", "CreateAccessKey"): keys.create_access_key,
-            ("iam", "UpdateAccessKey"): keys.update_access_key,
-            ("iam", "DeleteAccessKey"): keys.delete_access_key,
-            ("sts", "GetCallerIdentity"): sts.get_caller_identity,
-            ("sts", "AssumeRole"): lambda call: sts.assume_role(call, self.account),
-        }
+        if call.action != "GetCallerIdentity" and not call.may(action):
+            raise _denied(call, action)
+        more = TAGGING.get((call.service, call.action))
+        if more and call.body.get("Tags") and not call.may(more):
+            raise _denied(call, more)
+        if call.faults:
+            error = refusal(call.faults, _denied(call, action).message)
+            if error is not None:
+                raise error
 
 
-def _params(request: Request) -> dict[str, str]:
-    """Read the parameters from the form, and from the query string as GET requests send them."""
-    try:
-        text = request.body.decode("ascii")
-    except UnicodeDecodeError:
-        raise AwsError(400, "MalformedQueryString", "The body is no form.") from None
-    joined = f"{request.query}&{text}" if request.query else text
-    return dict(parse_qsl(joined, keep_blank_values=True))
+def _denied(call: Call, action: str) -> AwsError:
+    message = (
+        f"User: {call.caller_arn} is not authorized to perform: {action} "
+        f"because no identity-based policy allows the {action} action"
+    )
+    return AwsError(403, "AccessDenied", message)

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 )
 @click.option("--seed", default=1, show_default=True, help="The same seed makes the same account.")
 @click.option("--account-id", default="111122223333", show_default=True, help="The account's id.")
+@click.option(
+    "--accounts",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="So many accounts, ids counting up; the others are entered by AssumeRole.",
+)
 @click.option("--partition", default="aws", show_default=True, help="aws, aws-cn, aws-us-gov …")
 @click.option("--cases/--no-cases", default=True, help="With or without the named cases and root's key.")
 @click.option("--latency-ms", default=0.0, help="Hold each answer back so many milliseconds.")
@@ -37,7 +44,11 @@ if TYPE_CHECKING:
     help="Start with a credential report two hours old, or without.",
 )
 @click.option("--report-seconds", default=0.0, help="How long a new report takes to be made.")
-@click.option("--consistency-seconds", default=0.0, help="How long a new key is not accepted.")
+@click.option(
+    "--consistency-seconds", default=0.0, help="How long new keys are not accepted and listings are behind."
+)
+@click.option("--last-use-lag-seconds", default=0.0, help="How long a key's use is not shown.")
+@click.option("--last-use-span-seconds", default=0.0, help="How long after a use no other is recorded.")
 @click.option("--allow", multiple=True, metavar="PATTERN", help="Actions the scanner may use.")
 @click.option("--port", default=0, help="Port; default: any free one.")
 @click.option("--listen", default="127.0.0.1", show_default=True, help="Address to listen on.")
@@ -48,8 +59,9 @@ if TYPE_CHECKING:
     help="Allow an address that is not loopback; the credentials are public.",
 )
 def command(clock: str | None, allow: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401 - passed on
-    """Serve a small AWS (IAM and STS) on this machine to try things on, until Ctrl-C.
+    """Serve a small AWS on this machine to try things on, until Ctrl-C.
 
+    It has IAM, STS, Secrets Manager and Parameter Store.
     The first line printed is its URL; the others set up a shell.
     """
     import asyncio

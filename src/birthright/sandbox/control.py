@@ -9,7 +9,7 @@ import msgspec
 
 from birthright.errors import UsageError
 from birthright.sandbox.faults import Fault
-from birthright.sandbox.wire import Request, Response
+from birthright.sandbox.wire import Request, Response, http_date
 from birthright.times import format_instant, parse_duration, parse_instant
 
 if TYPE_CHECKING:
@@ -43,6 +43,21 @@ class Pace(msgspec.Struct, forbid_unknown_fields=True):
     burst: float | None = None
 
 
+class Use(msgspec.Struct, forbid_unknown_fields=True):
+    """A use of a key by somebody; a real use needs no such call."""
+
+    key: str
+    service: str = "s3"
+    region: str = "eu-west-1"
+
+
+class KeyStatus(msgspec.Struct, forbid_unknown_fields=True):
+    """A key that somebody switches `Active` or `Inactive`."""
+
+    key: str
+    status: str
+
+
 class Control:
     """Answers the steering calls itself and passes everything else to the cloud."""
 
@@ -52,6 +67,8 @@ class Control:
             "clock": self._move,
             "faults": self._trouble,
             "pace": self._pace,
+            "use": self._use,
+            "key-status": self._key_status,
             "reset-counts": lambda _: box.cloud.reset_counts(),
         }
 
@@ -61,9 +78,11 @@ class Control:
             return self._box.cloud.answer(request)
         name = request.path.removeprefix(PREFIX)
         try:
-            return self._steer(request, name)
+            response = self._steer(request, name)
         except (UsageError, ValueError) as error:
-            return _json(400, {"error": str(error)})
+            response = _json(400, {"error": str(error)})
+        response.date = http_date(self._box.clock.second())
+        return response
 
     def state(self) -> dict[str, Any]:
         """Return what can be seen from outside: counts, clock, troubles."""
@@ -85,6 +104,8 @@ class Control:
             return _json(200, self.state())
         if request.method == "GET" and name == "expected":
             return _json(200, {"expected": self._box.expected})
+        if request.method == "GET" and name == "log":
+            return _json(200, {"log": list(self._box.cloud.log.entries)})
         if request.method != "POST" or name not in self._steps:
             return _json(404, {"error": f"no {request.method} {request.path}"})
         if not request.headers.get("content-type", "").startswith("application/json"):
@@ -104,6 +125,14 @@ class Control:
         if troubles.clear:
             self._box.faults.clear()
         self._box.faults.put(troubles.faults)
+
+    def _use(self, body: bytes) -> None:
+        use = msgspec.json.decode(body, type=Use)
+        self._box.people.use_key(use.key, use.service, use.region)
+
+    def _key_status(self, body: bytes) -> None:
+        wanted = msgspec.json.decode(body, type=KeyStatus)
+        self._box.people.set_status(wanted.key, wanted.status)
 
     def _pace(self, body: bytes) -> None:
         pace = msgspec.json.decode(body, type=Pace)

@@ -13,7 +13,9 @@ from birthright.errors import UsageError
 from birthright.sandbox.wire import AwsError, Response
 
 Kind = Literal[
+    "lost",
     "service-failure",
+    "service-failure-after",
     "limit-exceeded",
     "throttling",
     "expired-token",
@@ -37,6 +39,8 @@ ERRORS = {
     "expired-token": (403, "ExpiredToken", "The security token included in the request is expired"),
     "report-expired": (410, "ReportExpired", "The credential report has expired."),
 }
+# Faults that strike when the call has had its effect already: the caller does not get the true answer.
+AFTER_EFFECT = frozenset({"service-failure-after", "cut", "malformed", "empty", "drop", "hang"})
 _DEFAULT_ACTION = {
     "limit-exceeded": "GenerateCredentialReport",
     "report-expired": "GetCredentialReport",
@@ -49,12 +53,15 @@ _DEFAULT_ACTION = {
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """One trouble, and which calls it strikes.
 
-    kind: what happens. `cut` sends half of the announced body and closes; `malformed` sends half of
-        the XML as if it were whole; `empty` sends 200 and no body; `drop` closes without a word;
-        `hang` never answers; `report-body` serves `body` as the report; `short-pages` gives at most
-        `size` items a page; the rest are AWS's errors.
+    kind: what happens. Before the call has any effect: `lost` closes without a word, and nothing is
+        counted as AWS never saw the call; AWS's errors (`service-failure` is a 500). After its effect:
+        `service-failure-after` answers 500 all the same; `cut` sends half of the announced body and
+        closes; `malformed` sends half of the body as if it were whole; `empty` sends 200 and no body;
+        `drop` closes without a word; `hang` never answers. In reads, `report-body` serves `body` as the
+        report, `short-pages` gives at most `size` items a page.
     action: a pattern of action names; empty is the kind's own action, or every action.
-    user: a pattern of the call's UserName (calls without one match only `*`).
+    user: a pattern of the call's UserName, or of the secret or parameter it names (calls that name none
+        match only `*`).
     after: so many matching calls are let through first.
     times: how many calls are struck, then the fault is gone; None is until it is cleared.
     share: the share of matching calls that are struck, 0 to 1.
@@ -109,11 +116,18 @@ class Faults:
         """End every trouble."""
         self._active = []
 
+    def lose(self, action: str, user: str) -> bool:
+        """Whether this call is lost on its way to AWS; counts the `lost` faults down."""
+        lost = [fault for fault in self._active if fault.kind == "lost"]
+        struck = [self._strikes(fault, action, user) for fault in lost]
+        return True in struck
+
     def strike(self, action: str, user: str) -> tuple[Fault, ...]:
-        """Return the faults that strike this call, and count them down."""
+        """Return the other faults that strike this call, and count them down."""
         if not self._active:
             return ()
-        return tuple(fault for fault in self._active if self._strikes(fault, action, user))
+        there = [fault for fault in self._active if fault.kind != "lost"]
+        return tuple(fault for fault in there if self._strikes(fault, action, user))
 
     def _strikes(self, fault: Fault, action: str, user: str) -> bool:
         if not fault.matches(action, user):
@@ -128,6 +142,13 @@ class Faults:
             if fault.times == 0:
                 self._active = [other for other in self._active if other is not fault]
         return True
+
+
+def failure_after(faults: Iterable[Fault]) -> AwsError | None:
+    """Return the error that hides a call's effect from the caller, if the faults ask for one."""
+    if any(fault.kind == "service-failure-after" for fault in faults):
+        return AwsError(*ERRORS["service-failure"])
+    return None
 
 
 def refusal(faults: Iterable[Fault], denied: str) -> AwsError | None:

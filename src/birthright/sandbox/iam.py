@@ -43,6 +43,7 @@ def create_user(call: Call) -> str:
         raise AwsError(409, "EntityAlreadyExists", f"User with name {name} already exists.")
     user = call.account.add_user(name, call.second, path)
     user.tags.update(_read_tags(call))
+    call.effect = ("user-created", name)
     return f"<User>{_user(user)}{_tags(user)}</User>"
 
 
@@ -55,6 +56,7 @@ def delete_user(call: Call) -> None:
             message = f"Cannot delete entity, must delete {what} first."
             raise AwsError(409, "DeleteConflict", message)
     call.account.remove_user(user)
+    call.effect = ("user-deleted", user.name)
 
 
 def create_login_profile(call: Call) -> str:
@@ -65,6 +67,7 @@ def create_login_profile(call: Call) -> str:
         raise AwsError(409, "EntityAlreadyExists", message)
     required(call, "Password")
     user.login = Login(call.second)
+    call.effect = ("password-set", user.name)
     reset = flag("PasswordResetRequired", call.params.get("PasswordResetRequired") == "true")
     created = tag("CreateDate", instant(user.login.created_at))
     return f"<LoginProfile>{tag('UserName', user.name)}{created}{reset}</LoginProfile>"
@@ -77,6 +80,7 @@ def delete_login_profile(call: Call) -> None:
         message = f"Login Profile for User {user.name} cannot be found."
         raise AwsError(404, "NoSuchEntity", message)
     user.login = None
+    call.effect = ("password-removed", user.name)
 
 
 def list_user_tags(call: Call) -> str:
@@ -93,13 +97,15 @@ def tag_user(call: Call) -> None:
     if len(user.tags.keys() | new.keys()) > _MAX_TAGS:
         raise AwsError(409, "LimitExceeded", f"Cannot exceed quota for TagsPerUser: {_MAX_TAGS}")
     user.tags.update(new)
+    call.effect = ("tagged", user.name, *new)
 
 
 def untag_user(call: Call) -> None:
     """UntagUser: tag keys that are not there are no error."""
     user = named_user(call)
-    for name in numbered(call, "TagKeys"):
-        user.tags.pop(name, None)
+    gone = [name for name in numbered(call, "TagKeys") if user.tags.pop(name, None) is not None]
+    if gone:
+        call.effect = ("untagged", user.name, *gone)
 
 
 def _user(user: User) -> str:

@@ -1,7 +1,6 @@
 """IAM's actions on access keys."""
 
-from datetime import timedelta
-
+from birthright.sandbox import changes
 from birthright.sandbox.account import KEYS_PER_USER, Key, User
 from birthright.sandbox.calls import Call, invalid, named_or_calling_user, page, required
 from birthright.sandbox.wire import AwsError, instant, tag
@@ -10,10 +9,11 @@ _WRITABLE = ("Active", "Inactive")  # Expired is read, never written
 
 
 def list_access_keys(call: Call) -> str:
-    """ListAccessKeys: of the user named, or the caller's own; not in order of age."""
+    """ListAccessKeys: of the user named, or the caller's own; not in order of age, and maybe behind."""
     user = named_or_calling_user(call)
-    chosen, more = page(call, sorted(user.keys))
-    members = "".join(f"<member>{_metadata(user.keys[name])}</member>" for name in chosen)
+    shown = changes.listed(user, call.now, call.dials)
+    chosen, more = page(call, sorted(shown))
+    members = "".join(f"<member>{_metadata(*shown[name])}</member>" for name in chosen)
     return f"<AccessKeyMetadata>{members}</AccessKeyMetadata>{more}"
 
 
@@ -29,8 +29,9 @@ def get_access_key_last_used(call: Call) -> str:
         message = f"User: {call.caller_arn} is not authorized to perform: "
         message += f"iam:GetAccessKeyLastUsed on resource: access key {access_key_id}"
         raise AwsError(403, "AccessDenied", message)
-    used = tag("LastUsedDate", instant(key.last_used_at)) if key.last_used_at else ""
-    place = tag("ServiceName", key.last_used_service) + tag("Region", key.last_used_region)
+    use = changes.shown_use(key, call.now, call.dials)
+    used = tag("LastUsedDate", instant(use.at)) if use.at else ""
+    place = tag("ServiceName", use.service) + tag("Region", use.region)
     last = f"<AccessKeyLastUsed>{used}{place}</AccessKeyLastUsed>"
     return tag("UserName", key.user_name) + last
 
@@ -41,25 +42,23 @@ def create_access_key(call: Call) -> str:
     if len(user.keys) >= KEYS_PER_USER:
         message = f"Cannot exceed quota for AccessKeysPerUser: {KEYS_PER_USER}"
         raise AwsError(409, "LimitExceeded", message)
-    key = call.account.add_key(user, call.second)
-    if call.consistency_seconds:
-        key.usable_from = call.now + timedelta(seconds=call.consistency_seconds)
-    return f"<AccessKey>{_metadata(key)}{tag('SecretAccessKey', key.secret)}</AccessKey>"
+    key, call.effect = changes.create_key(call.account, user, call.now, call.dials)
+    return f"<AccessKey>{_metadata(key, key.status)}{tag('SecretAccessKey', key.secret)}</AccessKey>"
 
 
 def update_access_key(call: Call) -> None:
     """UpdateAccessKey: Active or Inactive; reversible, and IAM keeps no date of it."""
-    _, key = _named_key(call)
+    user, key = _named_key(call)
     status = required(call, "Status")
     if status not in _WRITABLE:
         raise invalid(f"Value '{status}' at 'status' must be one of [Active, Inactive]")
-    key.status = status
+    call.effect = changes.set_status(user, key, status, call.now, call.dials)
 
 
 def delete_access_key(call: Call) -> None:
     """DeleteAccessKey: for good."""
     user, key = _named_key(call)
-    call.account.remove_key(user, key)
+    call.effect = changes.delete_key(call.account, user, key, call.now, call.dials)
 
 
 def _named_key(call: Call) -> tuple[User, Key]:
@@ -71,9 +70,9 @@ def _named_key(call: Call) -> tuple[User, Key]:
     return user, key
 
 
-def _metadata(key: Key) -> str:
+def _metadata(key: Key, status: str) -> str:
     name = key.user_name
     return (
         f"{tag('UserName', name)}<AccessKeyId>{key.access_key_id}</AccessKeyId>"
-        f"<Status>{key.status}</Status><CreateDate>{instant(key.created_at)}</CreateDate>"
+        f"<Status>{status}</Status><CreateDate>{instant(key.created_at)}</CreateDate>"
     )

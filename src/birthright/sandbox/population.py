@@ -12,6 +12,7 @@ ACCOUNT_ID = "111122223333"
 SCANNER = "birthright-scanner"
 SCANNER_KEY = "AKIASANDBOX000000001"
 SCANNER_SECRET = "sandbox/secret/known/to/everyone/0000001"  # noqa: S105 - public on purpose
+ROLES = ("birthright", "birthright-retire", "OrganizationAccountAccessRole")
 REPORT_AGE = timedelta(hours=2)
 _DAY = timedelta(days=1)
 _OLD = 8  # days; newer events keep their exact distance from the start
@@ -99,7 +100,7 @@ class Population:
         """
         born_at = start - timedelta(days=ROOT.age)
         account = Account(account_id, born_at, index, partition=self._partition, seed=self._seed)
-        account.roles = {name: Role(name) for name in ("birthright", "OrganizationAccountAccessRole")}
+        account.roles = {name: Role(name) for name in ROLES}
         if scanner:
             _add_scanner(account, start)
         cases = CASES[: self._users] if self._named else ()

@@ -130,7 +130,7 @@ def generate(call: Call, style: Style) -> str:
         return tag("State", "INPROGRESS")
     if report is not None and call.now - report.generated_at < LIFETIME:
         return tag("State", "COMPLETE")
-    call.account.report = make_report(call.account, call.now, call.report_seconds, style)
+    call.account.report = make_report(call.account, call.now, call.dials.report, style)
     why = "No report exists. Starting a new report generation task"
     return tag("State", "STARTED") + tag("Description", why)
 

@@ -15,10 +15,13 @@ from typing import Literal
 
 from birthright.errors import BirthrightError, UsageError
 from birthright.sandbox.account import Account
+from birthright.sandbox.changes import Dials
 from birthright.sandbox.clock import Clock
 from birthright.sandbox.cloud import Cloud
 from birthright.sandbox.control import Control
 from birthright.sandbox.faults import Faults
+from birthright.sandbox.log import Entry
+from birthright.sandbox.people import People
 from birthright.sandbox.population import (
     ACCOUNT_ID,
     SCANNER,
@@ -29,6 +32,8 @@ from birthright.sandbox.population import (
 from birthright.sandbox.report import Style
 from birthright.sandbox.server import Connection
 
+_MOST_ACCOUNTS = 50_000  # in an organization
+_NO_ACCOUNT_ID = 10**12
 REGIONS = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
 
 
@@ -46,12 +51,16 @@ class Sandbox:
 
     users: how many users besides the scanner's own; the named cases come first.
     seed, account_id, partition, cases: what the account holds (see `population`).
+    accounts: how many accounts, with ids counting up from `account_id` and a population each, made when
+    first asked for; all but the first are entered through their roles.
     latency_ms, jitter_ms: how long each answer is held back; jitter is added, evenly spread.
     throttle, burst: calls a second per account and service; None is no limit.
     clock: where the sandbox's time starts (UTC); None is now. `frozen` makes it stand still.
     report: `cached` starts with a report two hours old, `none` without.
-    report_seconds: how long a report takes to be made; consistency_seconds: how long a new key
-    is not yet accepted. report_style: how the CSV is written.
+    report_seconds: how long a report takes to be made. consistency_seconds: how long a new key is not
+    yet accepted, and ListAccessKeys shows how things were. last_use_lag_seconds: how long a use is not
+    shown. last_use_span_seconds: how long after a recorded use no other is recorded (AWS: 900).
+    report_style: how the CSV is written.
     allow: what the scanner may do, as patterns (`iam:List*`); None is everything.
     listen, port, allow_remote: where to listen; port 0 is any free one.
     """
@@ -62,6 +71,7 @@ class Sandbox:
         users: int = 100,
         seed: int = 1,
         account_id: str = ACCOUNT_ID,
+        accounts: int = 1,
         partition: str = "aws",
         cases: bool = True,
         latency_ms: float = 0.0,
@@ -74,6 +84,8 @@ class Sandbox:
         report_seconds: float = 0.0,
         report_style: Style | None = None,
         consistency_seconds: float = 0.0,
+        last_use_lag_seconds: float = 0.0,
+        last_use_span_seconds: float = 0.0,
         allow: tuple[str, ...] | None = None,
         listen: str = "127.0.0.1",
         port: int = 0,
@@ -90,12 +102,20 @@ class Sandbox:
         self._connections: set[Connection] = set()
         self.cloud = Cloud(self.clock, seed=seed)
         self.cloud.style = report_style or Style()
-        self.cloud.report_seconds = report_seconds
-        self.cloud.consistency_seconds = consistency_seconds
+        self.cloud.dials = Dials(
+            report_seconds, consistency_seconds, last_use_lag_seconds, last_use_span_seconds
+        )
         self.cloud.throttle.limit(throttle, burst)
         people = Population(users=users, seed=seed, partition=partition, named=cases, style=self.cloud.style)
-        start, index = self.clock.second(), self.cloud.index
-        built = people.account(account_id, start, index, cached=report == "cached")
+        self.account_ids = _count_up(account_id, accounts)
+        start, index, cached = self.clock.second(), self.cloud.index, report == "cached"
+        self.cloud.build = lambda other: (
+            people.account(other, start, index, cached=cached, scanner=False).account
+            if other in self.account_ids
+            else None
+        )
+        self.people = People(self.cloud, account_id)
+        built = people.account(account_id, start, index, cached=cached)
         self.cloud.accounts[account_id] = built.account
         self.expected = tuple(built.expected)
         self.credentials = Credentials(SCANNER_KEY, SCANNER_SECRET)
@@ -127,6 +147,11 @@ class Sandbox:
     def accepted(self) -> int:
         """How many authenticated calls the throttle let pass."""
         return self.calls.total() - self.refused
+
+    @property
+    def log(self) -> list[Entry]:
+        """What happened, oldest first: calls that could change something, and people's acts."""
+        return list(self.cloud.log.entries)
 
     @property
     def faults(self) -> Faults:
@@ -212,6 +237,12 @@ class Sandbox:
         if not self.latency_ms and not self.jitter_ms:
             return 0.0
         return (self.latency_ms + self._jitter.random() * self.jitter_ms) / 1000
+
+
+def _count_up(first: str, accounts: int) -> tuple[str, ...]:
+    if not 1 <= accounts <= _MOST_ACCOUNTS or int(first) + accounts > _NO_ACCOUNT_ID:
+        raise UsageError(f"there cannot be {accounts} accounts from {first} on", f"1 to {_MOST_ACCOUNTS}")
+    return tuple(f"{int(first) + number:012d}" for number in range(accounts))
 
 
 def _run(loop: asyncio.AbstractEventLoop, serve: Coroutine[None, None, None]) -> None:

@@ -126,10 +126,12 @@ class Connection(asyncio.Protocol):
 def head(response: Response, *, keep: bool) -> bytes:
     """Write the status line and headers of an answer."""
     status = response.status
+    kind = f"x-amzn-ErrorType: {response.error_type}\r\n" if response.error_type else ""
     return (
         f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\n"
         f"x-amzn-RequestId: {response.request_id}\r\n"
+        f"Date: {response.date}\r\n"
         f"Content-Type: {response.content_type}\r\n"
-        f"Content-Length: {len(response.body)}\r\n"
+        f"Content-Length: {len(response.body)}\r\n{kind}"
         f"Connection: {'keep-alive' if keep else 'close'}\r\n\r\n"
     ).encode("latin-1")

@@ -7,6 +7,7 @@ signing key, HMAC-SHA256. Nothing here is shared with the signer under test.
 import calendar
 import hashlib
 import hmac
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 MAX_SKEW = 900  # seconds, either way
 _SCOPE_PARTS = 5
 _CACHED_KEYS = 20_000
+_USUAL = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=([^/,\s]+)/([^/,\s]+)/([^/,\s]+)/([^/,\s]+)/aws4_request, "
+    r"SignedHeaders=([^,=\s]+), Signature=([^,=\s]+)"
+)
 _MISMATCH = (
     "The request signature we calculated does not match the signature you provided. Check your "
     "AWS Secret Access Key and signing method. Consult the service documentation for details."
@@ -41,6 +46,9 @@ def parse(header: str | None) -> Claim:
     """Read an Authorization header; the errors are those IAM answers."""
     if not header:
         raise AwsError(403, "MissingAuthenticationToken", "Missing Authentication Token")
+    usual = _USUAL.fullmatch(header)
+    if usual:
+        return Claim(*usual.groups())
     algorithm, _, rest = header.partition(" ")
     if algorithm != ALGORITHM:
         raise _incomplete(f"Unsupported AWS 'algorithm': '{algorithm}'.")
@@ -111,7 +119,8 @@ def canonical_request(request: Request, signed_headers: str) -> str:
     """Write the request in the one form both sides must agree on."""
     names = signed_headers.split(";")
     _must_be_signed(request, names)
-    lines = "".join(f"{name}:{_squeeze(request.headers.get(name, ''))}\n" for name in names)
+    headers = request.headers
+    lines = "".join([f"{name}:{_squeeze(headers.get(name, ''))}\n" for name in names])
     path = "/" if request.path == "/" else quote(request.path, safe="/-_.~")
     body = hashlib.sha256(request.body).hexdigest()
     query = _canonical_query(request.query) if request.query else ""
@@ -125,7 +134,7 @@ def _must_be_signed(request: Request, names: list[str]) -> None:
     unsigned = [
         name
         for name in request.headers
-        if (name == "host" or name.startswith("x-amz-")) and name not in names
+        if name not in names and (name == "host" or name.startswith("x-amz-"))
     ]
     if unsigned:
         raise _mismatch(f"'{unsigned[0]}' must be a 'SignedHeader' in the AWS Authorization.")

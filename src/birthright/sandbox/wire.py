@@ -1,10 +1,13 @@
-"""What goes over the wire: one call, its answer, and AWS's query-protocol XML.
+"""What goes over the wire: one call, its answer, and AWS's query-protocol XML (JSON is in `protocol`).
 
 Element names, result wrappers and error codes are those of botocore's service models
 (iam/2010-05-08 and sts/2011-06-15, `service-2.json.gz`).
 """
 
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import format_datetime
+from functools import lru_cache
 from html import escape
 
 from birthright.times import format_instant
@@ -44,13 +47,26 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """One HTTP answer. `deliver` says how it is sent: whole, cut half-way, never, or not at all."""
+    """One HTTP answer.
+
+    deliver: what goes over the wire: `whole`; `cut`, half of the body, then the connection ends; `drop`
+    and `lost`, the connection ends without a word; `hang`, nothing ever.
+    date: the Date header, RFC 7231. error_type: the header x-amzn-ErrorType, where not empty.
+    """
 
     status: int
     body: bytes
     request_id: str = ""
     content_type: str = "text/xml"
     deliver: str = "whole"
+    date: str = ""
+    error_type: str = ""
+
+
+@lru_cache(maxsize=64)
+def http_date(moment: datetime) -> str:
+    """Write an instant (UTC, whole seconds) as HTTP's Date header does, RFC 7231."""
+    return format_datetime(moment, usegmt=True)
 
 
 def tag(name: str, text: str) -> str:

@@ -56,3 +56,22 @@ class Destination(Protocol):
     def holds(self, access_key_id: str, token: str) -> bool | None:
         """Whether a hand-over that was interrupted arrived; None if the place cannot tell."""
         ...
+
+
+class Kind(Protocol):
+    """One kind of destination, a module: `rest` is what follows `KIND:` in a spec."""
+
+    def check(self, rest: str) -> None:
+        """Refuse what can never work, whoever the owner is. Raises UsageError."""
+        ...
+
+    def destination(self, rest: str, owner: Owner) -> Destination:
+        """Make the destination of one user; asks nobody. Raises UsageError."""
+        ...
+
+    def actions(self, rest: str) -> tuple[tuple[str, str], ...]:
+        """Return the IAM actions needed, each with the pattern of the ARNs it is needed on.
+
+        A pattern is `*`, or an ARN that may hold `{partition}` and `{account_id}`.
+        """
+        ...

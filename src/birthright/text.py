@@ -1,17 +1,21 @@
-"""What the reports for people share: order, safe text, and the console that shows it."""
+"""Text that people and spreadsheets can be shown: names and messages come from strangers."""
 
 import io
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, TextIO
+
+from birthright.times import format_instant
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-# What people read first: the policy that birthright is about, then the others by risk.
-FIRST = "access-key-created-with-user"
-RISKS = {"critical": 0, "high": 1, "medium": 2, "low": 3}
 _PIPED_WIDTH = 120
+# The wide forms are what East Asian spreadsheets read as the narrow ones.
+_FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# A spreadsheet may take these away before it looks.
+_SKIPPED = " \t\r\n'\"\u00a0\u3000\ufeff"
 
 
 def printable(text: str) -> str:
@@ -35,3 +39,19 @@ def write_console(out: TextIO, draw: Callable[["Console"], None], piped_width: i
     # Said aloud, or FORCE_COLOR would put colours into files.
     draw(Console(file=text, highlight=False, force_terminal=False, color_system=None, width=piped_width))
     out.write(re.sub(r" +$", "", text.getvalue(), flags=re.MULTILINE))
+
+
+def cell(value: object) -> str | int | float:
+    """Write one value; text that begins like a formula gets an apostrophe (OWASP, CSV injection).
+
+    Numbers stay numbers, also negative ones. Control characters become escapes: within a cell they
+    serve nobody, and a lone CR would break the row.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return value
+    text = format_instant(value) if isinstance(value, datetime) else str(value)
+    return printable(f"'{text}" if text.lstrip(_SKIPPED).startswith(_FORMULAS) else text)

@@ -1,0 +1,223 @@
+"""`birthright journal`: what was done to which key, by whom and why; for people, auditors and programs."""
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from birthright.cli.common import config_option, store_option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from birthright.retirement.journal.journal import Journal
+    from birthright.retirement.model import Retirement, Step
+    from birthright.settings import Settings
+
+_CHANGES = 200  # characters of a step's detail that a table shows
+
+journal_option = click.option(
+    "--journal",
+    metavar="PLACE",
+    help="The journal: a file, or postgresql://USER@HOST/DATABASE (default: journal.sqlite in the store).",
+)
+
+
+def journal_place(option: str | None, store: Path | None, settings: "Settings") -> str:
+    """Choose the journal: the option, the settings, or journal.sqlite in the store."""
+    from birthright.cli.common import store_folder
+
+    return option or settings.retirement.journal or str(store_folder(store, settings) / "journal.sqlite")
+
+
+@click.group("journal")
+def command() -> None:
+    """Show, export and check what was done to access keys."""
+
+
+@command.command("show")
+@click.argument("key", metavar="[KEY]", default="")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["terminal", "json"]),
+    default="terminal",
+    show_default=True,
+    help="How to print the steps.",
+)
+@journal_option
+@store_option
+@config_option
+def show(key: str, form: str, journal: str | None, store: Path | None, config: Path | None) -> None:
+    """Show the steps, of all retirements or of one access key (the old one or its replacement)."""
+    with _opened(journal, store, config) as opened:
+        found = _found(opened, key=key)
+        steps = _steps(opened, found if key else None)
+        if form == "json":
+            _print_json(steps)
+        else:
+            _print_table(steps, {retirement.id: retirement for retirement in found})
+
+
+@command.command("export")
+@click.option(
+    "--key", metavar="KEY", default="", help="Of this access key only (the old one or its replacement)."
+)
+@click.option("--ticket", metavar="ID", default="", help="Under this ticket only.")
+@click.option("--account", metavar="ID", default="", help="In this account only.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a file, whole or not at all; its ending (.md, .json, .csv) says the format"
+    " unless --format does.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["markdown", "json", "csv"]),
+    help="The format (default: markdown, or what the file's ending says).",
+)
+@journal_option
+@store_option
+@config_option
+def export(  # noqa: PLR0913 - one for each option
+    *,
+    key: str,
+    ticket: str,
+    account: str,
+    output: Path | None,
+    form: str | None,
+    journal: str | None,
+    store: Path | None,
+    config: Path | None,
+) -> None:
+    """Write change records, per ticket and key: who, when, why, on what grounds, each call, its outcome."""
+    import io
+
+    from birthright.atomic import write_atomically
+    from birthright.retirement.records.formats import format_of, renderer
+    from birthright.retirement.records.interface import collect
+    from birthright.times import now
+
+    render = renderer(form or (format_of(output) if output else "markdown"))
+    with _opened(journal, store, config) as opened:
+        found = _found(opened, key=key, ticket=ticket, account=account)
+        record = collect(opened, found, now())
+    if output is None:
+        render(record, sys.stdout)
+        return
+    out = io.StringIO()
+    render(record, out)
+    write_atomically(output, out.getvalue().encode())
+
+
+@command.command("verify")
+@journal_option
+@store_option
+@config_option
+def verify(journal: str | None, store: Path | None, config: Path | None) -> None:
+    """Check that no step was changed, added or taken away, and name the first that was.
+
+    The digest it prints stands for all steps up to now: kept elsewhere, it proves later that the journal
+    was not written anew.
+    """
+    from birthright.errors import JournalError
+
+    with _opened(journal, store, config) as opened:
+        found = opened.verify()
+        if found.problem:
+            raise JournalError(
+                f"the journal {opened.place} is broken after {found.steps} whole steps: {found.problem}",
+                "keep a copy of it as it is, and compare it with the last good one",
+            )
+    click.echo(f"{found.steps} steps, all whole; the last one's digest is {found.head or 'none'}")
+
+
+@contextmanager
+def _opened(option: str | None, store: Path | None, config: Path | None) -> "Iterator[Journal]":
+    """Open the journal that the options and settings name; it must be there."""
+    from birthright.retirement.journal.opening import open_journal
+    from birthright.settings import load_settings
+
+    with open_journal(journal_place(option, store, load_settings(config)), must_exist=True) as opened:
+        yield opened
+
+
+def _found(journal: "Journal", key: str, ticket: str = "", account: str = "") -> "list[Retirement]":
+    """Return the retirements asked for. Raises UsageError if something was asked for and nothing fits."""
+    from birthright.errors import UsageError
+
+    found = journal.find(key=key, ticket=ticket, account=account)
+    asked = {"key": key, "ticket": ticket, "account": account}
+    if any(asked.values()) and not found:
+        said = ", ".join(f"{name} {value}" for name, value in asked.items() if value)
+        raise UsageError(f"the journal has no retirement for {said}", "'birthright journal show' shows all")
+    return found
+
+
+def _steps(journal: "Journal", of: "Sequence[Retirement] | None") -> "Iterator[Step]":
+    """Give all steps, or those of some retirements, oldest retirement first."""
+    if of is None:
+        yield from journal.steps()
+        return
+    for retirement in of:
+        yield from journal.steps(retirement.id)
+
+
+def _print_json(steps: "Iterator[Step]") -> None:
+    """Print `birthright.journal/1`, a step at a time: a journal may be long."""
+    import msgspec
+
+    click.echo('{"schema": "birthright.journal/1", "steps": [', nl=False)
+    for number, step in enumerate(steps):
+        click.echo(f"{',' if number else ''}\n{msgspec.json.encode(step).decode()}", nl=False)
+    click.echo("\n]}")
+
+
+def _print_table(steps: "Iterator[Step]", known: "dict[str, Retirement]") -> None:
+    """Print a line for each step."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from birthright.text import write_console
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    for name in ("step", "when (UTC)", "user", "access key", "what", "detail", "by"):
+        table.add_column(name, overflow="fold", no_wrap=name in {"step", "when (UTC)", "access key"})
+    for step in steps:
+        table.add_row(*map(Text, _cells(step, known.get(step.retirement_id))))
+    if table.row_count:
+        write_console(sys.stdout, lambda console: console.print(table))
+    else:
+        click.echo("the journal has no steps yet")
+
+
+def _cells(step: "Step", retirement: "Retirement | None") -> "Iterator[str]":
+    """Give one row of the table, safe to print."""
+    from birthright.text import printable
+
+    yield str(step.seq)
+    yield f"{step.at:%Y-%m-%d %H:%M:%S}"
+    yield printable(retirement.user_name if retirement else step.retirement_id)
+    yield printable(retirement.access_key_id if retirement else "")
+    yield printable(f"{step.kind} {step.call}".strip())
+    yield printable(_detail(step))
+    yield printable(step.actor.rpartition(":")[2])
+
+
+def _detail(step: "Step") -> str:
+    """Say in a line what a step saw and changed, and AWS's request id."""
+    import msgspec
+
+    values = {**step.detail, **({} if step.kind == "opened" else step.changes)}
+    if step.request_id:
+        values["request"] = step.request_id
+    text = "; ".join(
+        f"{name}: {value if isinstance(value, str) else msgspec.json.encode(value).decode()}"
+        for name, value in values.items()
+    )
+    return text if len(text) <= _CHANGES else f"{text[:_CHANGES]}…"

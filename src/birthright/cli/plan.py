@@ -1,0 +1,262 @@
+"""`birthright plan`: what to do with the keys that fail, to be read before anything is changed."""
+
+import io
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from birthright.cli.common import config_option, store_option
+from birthright.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import timedelta
+
+    from birthright.findings.build import Selection
+    from birthright.findings.model import Document
+    from birthright.retirement.candidates import Choices
+    from birthright.retirement.model import Terms
+    from birthright.retirement.plan import Plan
+    from birthright.settings import RetirementSettings, Settings
+
+_REFUSED = 1
+
+
+@click.command("plan")
+@click.option(
+    "--from",
+    "source",
+    default="latest",
+    show_default=True,
+    metavar="SCAN_ID|FILE",
+    help="A saved scan, or the file that 'scan --format json' wrote.",
+)
+@click.option("--policy", multiple=True, metavar="ID", help="Plan for this policy's findings (repeatable).")
+@click.option("--account", multiple=True, metavar="GLOB", help="Plan for these accounts (repeatable).")
+@click.option("--user", multiple=True, metavar="GLOB", help="Plan for these users, like 'ci-*' (repeatable).")
+@click.option("--key", multiple=True, metavar="KEYID", help="Plan for this key (repeatable).")
+@click.option(
+    "--handover",
+    metavar="SPEC",
+    help="Where the secrets of new keys go, like secrets-manager:birthright/{user_name}.",
+)
+@click.option("--allow-ses", is_flag=True, help="Plan also for keys last used for ses (SMTP passwords).")
+@click.option("--annotate", is_flag=True, help="Let apply say in a key's description that it was disabled.")
+@click.option(
+    "--expires",
+    default="24h",
+    show_default=True,
+    metavar="DURATION",
+    help="How long the plan can be applied.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["terminal", "json", "markdown"]),
+    help="What to print (default: terminal), or to write with -o.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Write a file, whole or not at all; its ending (.json, .md, .txt) says the format"
+    " unless --format does (repeatable).",
+)
+@store_option
+@config_option
+def command(**options: Any) -> int:  # noqa: ANN401 - click hands over what it parsed
+    """Plan how to retire the keys that fail: a file to review, and then to apply.
+
+    It asks AWS nothing and changes nothing. Keys that nobody uses are to be disabled and later deleted,
+    keys in use to be rotated; what is too uncertain for either is refused, with what to do about it.
+
+    \b
+    birthright plan -o plan.json     the plan, to be applied with 'birthright apply plan.json'
+    birthright plan -o plan.md       the same for people, to be pasted into a change request
+
+    Exit code 1 says that something was refused and a person must look; 0 that nothing was, also if
+    there is nothing to plan.
+    """  # noqa: D301 - click wants the control character itself
+    from birthright.cli.output import tell
+    from birthright.text import printable
+
+    _check_outputs(options["output"], options["form"])
+    plan, unmatched = _planned(options)
+    _deliver(plan, options["output"], options["form"])
+    for text in unmatched:
+        click.echo(f"birthright: no failing finding matches {printable(text)}", err=True)
+    if options["form"] in {None, "terminal"} and (plan.of("retire") or plan.of("rotate")):
+        tell(_next(options))
+    return _REFUSED if plan.of("refuse") else 0
+
+
+def _planned(options: dict[str, Any]) -> "tuple[Plan, list[str]]":
+    """Make the plan; return it with the filters that matched nothing."""
+    from birthright.retirement.candidates import unmatched
+    from birthright.retirement.plan import build_plan
+    from birthright.settings import load_settings
+    from birthright.times import now
+
+    settings = load_settings(options["config"])
+    choices = _choices(options, settings)
+    document = _document(options, settings)
+    plan = build_plan(document, _terms(settings.retirement), choices, now())
+    return plan, unmatched(document, choices)
+
+
+def _terms(settings: "RetirementSettings") -> "Terms":
+    from birthright.retirement.model import Terms
+    from birthright.times import parse_duration
+
+    return Terms(
+        in_use=parse_duration(settings.in_use),
+        quarantine=parse_duration(settings.quarantine),
+        quiet=parse_duration(settings.quiet),
+        deadline=parse_duration(settings.deadline),
+    )
+
+
+def _choices(options: dict[str, Any], settings: "Settings") -> "Choices":
+    from birthright.retirement.candidates import Choices
+
+    retirement = settings.retirement
+    return Choices(
+        policies=options["policy"],
+        accounts=options["account"],
+        users=options["user"],
+        keys=options["key"],
+        handover=options["handover"] or retirement.handover,
+        protected=retirement.protected,
+        own_key_ids=frozenset(_own_keys(settings.scan.profile)),
+        max_keys=retirement.max_keys,
+        max_share=retirement.max_share,
+        allow_ses=options["allow_ses"] or retirement.allow_ses,
+        annotate=options["annotate"],
+        expires=_expires(options["expires"]),
+    )
+
+
+def _expires(text: str) -> "timedelta":
+    from birthright.times import parse_duration
+
+    try:
+        return parse_duration(text)
+    except UsageError as error:
+        raise UsageError(f"--expires: {error.message}", error.hint) from error
+
+
+def _own_keys(profile: str | None) -> "Iterator[str]":
+    """Name the long-lived keys that this environment would run with, as far as files and variables tell.
+
+    A role has none, but the profile it is taken on from may. What cannot be read is left out: `apply`
+    knows for certain.
+    """
+    import botocore.exceptions
+    from botocore.session import Session
+
+    if key := os.environ.get("AWS_ACCESS_KEY_ID"):
+        yield key
+    try:
+        session = Session()
+        profiles = session.full_config.get("profiles", {})
+        chosen = {profile, session.get_config_variable("profile"), "default"}
+    except (botocore.exceptions.BotoCoreError, OSError, UnicodeDecodeError):
+        return
+    seen: set[str] = set()
+    left = [name for name in chosen if name]
+    while left:
+        name = left.pop()
+        if name not in seen and isinstance(values := profiles.get(name), dict):
+            seen.add(name)
+            left.extend(filter(None, [values.get("source_profile")]))
+            if key := values.get("aws_access_key_id"):
+                yield key
+
+
+def _document(options: dict[str, Any], settings: "Settings") -> "Document":
+    """Read a findings file, or judge a saved scan again."""
+    from birthright.findings.read import load_document
+
+    source = options["source"]
+    if not source.endswith(".json") and not Path(source).is_file():
+        return _judged(options, settings)
+    document = load_document(Path(source))
+    judged = {line.id for line in document.policies}
+    for policy in options["policy"]:
+        if policy not in judged:
+            hint = f"it was judged by {', '.join(sorted(judged))}" if judged else ""
+            raise UsageError(f"{source} has no policy {policy!r}", hint)
+    return document
+
+
+def _judged(options: dict[str, Any], settings: "Settings") -> "Document":
+    """Judge a saved scan as it was judged. What passes is asked for, too: it names a user's other keys."""
+    from birthright.cli.common import judge, pages_of, saved_selection, store_folder
+    from birthright.facts.snapshot import load_info, scan_dir
+    from birthright.policies.pack import choose
+
+    folder = store_folder(options["store"], settings)
+    info = load_info(folder, options["source"])
+    selection = _with(saved_selection(info), options["policy"])
+    pages = pages_of(selection)
+    choose(pages, options["policy"])
+    return judge(scan_dir(folder, info.id), info, pages, selection, passes=True)
+
+
+def _with(saved: "Selection", policies: tuple[str, ...]) -> "Selection":
+    """Add policies to those that judged a scan; none named: all did."""
+    import msgspec
+
+    if saved.policies:
+        return msgspec.structs.replace(saved, policies=tuple(dict.fromkeys((*saved.policies, *policies))))
+    return saved
+
+
+def _check_outputs(files: tuple[Path, ...], form: str | None) -> None:
+    """Refuse, before anything is read, files that could not be written. Raises UsageError, StoreError."""
+    from birthright.cli.output import check_outputs
+    from birthright.retirement.show.formats import format_of
+
+    if form:
+        check_outputs(files, form)
+    for file in files:
+        # Its own list of formats is not a plan's: with a format said, it looks at the place only.
+        check_outputs([file], form or "said")
+        if not form:
+            format_of(file)
+
+
+def _deliver(plan: "Plan", files: tuple[Path, ...], form: str | None) -> None:
+    """Write the files, each whole or not at all; print unless --format sent the output into a file."""
+    from birthright.atomic import write_atomically
+    from birthright.cli.output import silence_stdout
+    from birthright.retirement.show.formats import format_of, renderer
+
+    for file in files:
+        out = io.StringIO()
+        renderer(form or format_of(file))(plan, out)
+        write_atomically(file, out.getvalue().encode())
+    if files and form:
+        return
+    try:
+        renderer(form or "terminal")(plan, sys.stdout)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence_stdout()
+
+
+def _next(options: dict[str, Any]) -> str:
+    """Say how the plan is applied."""
+    from birthright.retirement.show.formats import format_of
+
+    form = options["form"]
+    saved = next((file for file in options["output"] if (form or format_of(file)) == "json"), None)
+    if saved is None:
+        return "Keep it with 'birthright plan -o plan.json', then 'birthright apply plan.json'."
+    return f"Apply it with 'birthright apply {shlex.quote(str(saved))}'."

@@ -1,0 +1,35 @@
+"""How birthright marks what it made, so that it never overwrites what it did not."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from birthright.retirement.handover.interface import Owner, Parcel
+
+MANAGED_BY = "managed-by"
+BIRTHRIGHT = "birthright"
+USER = "user"
+_LONGEST = 256
+
+
+def tags_of(owner: Owner, parcel: Parcel) -> list[dict[str, str]]:
+    """Return the tags of a secret or parameter that birthright makes, as AWS takes them."""
+    tags = {
+        MANAGED_BY: BIRTHRIGHT,
+        USER: owner.user_name,
+        "access-key-id": parcel.access_key_id,
+        **({"ticket": parcel.ticket} if parcel.ticket else {}),
+    }
+    return [{"Key": name, "Value": tag_value(value)} for name, value in tags.items()]
+
+
+def tag_value(text: str) -> str:
+    """Write a text with the characters that tags may hold; others become `_`."""
+    return re.sub(r"[^\w .:/=+@-]", "_", text)[:_LONGEST]
+
+
+def is_for(owner: Owner, tags: Iterable[Mapping[str, str]]) -> bool | None:
+    """Whether birthright made what has these tags, for this user; None if birthright did not make it."""
+    named = {tag["Key"]: tag["Value"] for tag in tags}
+    if named.get(MANAGED_BY) != BIRTHRIGHT:
+        return None
+    return named.get(USER) == tag_value(owner.user_name)

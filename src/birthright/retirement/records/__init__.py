@@ -1,0 +1,1 @@
+"""Change records: what the journal knows, written for people, auditors and programs."""

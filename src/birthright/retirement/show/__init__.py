@@ -1,0 +1,1 @@
+"""How plans and retirements are shown: one file a format."""

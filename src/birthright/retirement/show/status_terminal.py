@@ -1,0 +1,80 @@
+"""Where retirements stand, for people: what a person has to look at first."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from birthright.retirement.model import Retirement, State
+from birthright.text import printable, write_console
+from birthright.times import format_duration
+
+_GROUPS: tuple[tuple[str, str, tuple[State, ...]], ...] = (
+    ("Stopped: a person has to look", "bold red", ("stopped",)),
+    ("Reclaimed: somebody switched the key on again", "bold red", ("reclaimed",)),
+    ("Not begun", "bold", ("open", "created")),
+    ("Replaced: waiting until the new key is in use and the old one quiet", "bold yellow",
+     ("handed-over", "proven", "moved")),
+    ("Disabled: in quarantine", "bold yellow", ("disabled",)),
+    ("Deleted", "bold green", ("deleted", "gone")),
+    ("Undone", "bold cyan", ("undone",)),
+)  # fmt: skip
+_KEY_ID = 20
+_GAP = 2
+
+
+def render(retirements: Sequence[Retirement], now: datetime, out: TextIO) -> None:
+    """Write a table for each state; `now` is the present, UTC, for what is due."""
+    write_console(out, lambda console: _draw(console, retirements, now))
+
+
+def _draw(console: Console, retirements: Sequence[Retirement], now: datetime) -> None:
+    several = len({r.account_id for r in retirements}) > 1
+    for title, style, states in _GROUPS:
+        group = [r for r in retirements if r.state in states]
+        if group:
+            console.print(Text(f"{title} ({len(group)})", style))
+            console.print(_table(group, now, several=several))
+    console.print(_summary(retirements))
+
+
+def _table(group: Sequence[Retirement], now: datetime, *, several: bool) -> Table:
+    table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="dim", pad_edge=False)
+    if several:
+        table.add_column("account", no_wrap=True)
+    table.add_column("user", overflow="fold")
+    table.add_column("access key", no_wrap=True, min_width=_KEY_ID)
+    table.add_column("next", no_wrap=True)
+    table.add_column("where it stands", overflow="fold")
+    for r in group:
+        account = [r.account_id] if several else []
+        cells = [*account, r.user_name, r.access_key_id, when(r, now), note(r)]
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    return table
+
+
+def when(r: Retirement, now: datetime) -> str:
+    """Say when there is something to do next."""
+    if not r.is_open:
+        return "-"
+    if r.due_at is None or r.due_at <= now:
+        return "now"
+    return f"in {format_duration(r.due_at - now)}"
+
+
+def note(r: Retirement) -> str:
+    """Say where it stands; a replacement is named."""
+    said = r.note or ("to be disabled" if r.action == "retire" else "to be replaced")
+    new = f" (new key {r.replacement.access_key_id})" if r.replacement else ""
+    unknown = f"; '{r.intent.call}' was interrupted" if r.intent else ""
+    return f"{said}{new}{unknown}"
+
+
+def _summary(retirements: Sequence[Retirement]) -> Text:
+    if not retirements:
+        return Text("No retirement.", "dim")
+    still = sum(r.is_open for r in retirements)
+    return Text(f"{len(retirements)} retirements, {still} still open", "dim")

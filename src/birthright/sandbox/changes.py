@@ -1,0 +1,104 @@
+"""What happens to keys, and from when on it is seen.
+
+AWS takes a moment to show a change everywhere: with `consistency_seconds` a listing is that many
+seconds behind, and with `last_use_lag_seconds` a use is. The state itself is always the present one.
+Each function returns its effect as the log keeps it; nothing where nothing changed.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from birthright.sandbox.account import Account, Change, Key, Use, User
+
+Effect = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Dials:
+    """How slow the sandbox is to make and to show things; all in seconds of its own time.
+
+    report: how long a credential report takes to be made. consistency: how long a new key is not
+    accepted, and listings of keys are behind. last_use_lag: how long a use is not shown.
+    last_use_span: for so long after a recorded use no other is recorded (AWS: 900).
+    """
+
+    report: float = 0.0
+    consistency: float = 0.0
+    last_use_lag: float = 0.0
+    last_use_span: float = 0.0
+
+
+def create_key(account: Account, user: User, now: datetime, dials: Dials) -> tuple[Key, Effect]:
+    """Make a key of a user, created now (cut to the second)."""
+    key = account.add_key(user, now.replace(microsecond=0))
+    if dials.consistency:
+        key.usable_from = now + timedelta(seconds=dials.consistency)
+        _remember(user, Change(now, key, ""), dials)
+    return key, ("created", user.name, key.access_key_id)
+
+
+def set_status(user: User, key: Key, status: str, now: datetime, dials: Dials) -> Effect:
+    """Switch a key on or off."""
+    before = key.status
+    if before == status:
+        return ()
+    if dials.consistency:
+        _remember(user, Change(now, key, before), dials)
+    key.status = status
+    return ("status", user.name, key.access_key_id, before, status)
+
+
+def delete_key(account: Account, user: User, key: Key, now: datetime, dials: Dials) -> Effect:
+    """Delete a key for good."""
+    if dials.consistency:
+        _remember(user, Change(now, key, key.status), dials)
+    account.remove_key(user, key)
+    return ("deleted", user.name, key.access_key_id)
+
+
+def listed(user: User, now: datetime, dials: Dials) -> dict[str, tuple[Key, str]]:
+    """Return the user's keys and their status by id, as a listing shows them by now."""
+    shown = {name: (key, key.status) for name, key in user.keys.items()}
+    for change in reversed(user.changes):
+        if (now - change.at).total_seconds() >= dials.consistency:
+            break
+        if change.before:
+            shown[change.key.access_key_id] = (change.key, change.before)
+        else:
+            shown.pop(change.key.access_key_id, None)
+    return shown
+
+
+def use(key: Key, coming: Use, dials: Dials) -> None:
+    """Note a use; it counts only where the span since the last one noted is over."""
+    at, last_at = coming.at, key.last_used_at
+    if dials.last_use_span and at and last_at and 0 <= (at - last_at).total_seconds() < dials.last_use_span:
+        return
+    if dials.last_use_lag and coming != key.last_use:
+        _keep_earlier(key, coming, dials)
+    key.last_used_at, key.last_used_region, key.last_used_service = coming
+
+
+def shown_use(key: Key, now: datetime, dials: Dials) -> Use:
+    """Return the last use as AWS shows it by now."""
+    if not _hidden(key.last_use, now, dials):
+        return key.last_use
+    return next((use for use in reversed(key.earlier_uses) if not _hidden(use, now, dials)), Use())
+
+
+def _hidden(use: Use, now: datetime, dials: Dials) -> bool:
+    return use.at is not None and 0 <= (now - use.at).total_seconds() < dials.last_use_lag
+
+
+def _keep_earlier(key: Key, coming: Use, dials: Dials) -> None:
+    """Keep what is still shown while `coming` is not; what an older shown use hides is forgotten."""
+    key.earlier_uses.append(key.last_use)
+    now = coming.at
+    while len(key.earlier_uses) > 1 and now and not _hidden(key.earlier_uses[1], now, dials):
+        key.earlier_uses.popleft()
+
+
+def _remember(user: User, change: Change, dials: Dials) -> None:
+    """Keep a change for as long as listings are behind it."""
+    oldest = change.at - timedelta(seconds=dials.consistency)
+    user.changes = [*(other for other in user.changes if other.at > oldest), change]

@@ -1,0 +1,77 @@
+"""Several processes on one journal, processes that are killed, disks that are full."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from birthright.retirement.journal.opening import open_journal
+
+WRITER = Path(__file__).parents[2] / "helpers" / "journal_writer.py"
+
+
+def writer(place: str, number: int, steps: int, *more: object) -> "subprocess.Popen[str]":
+    """Start a process that will append to its own retirement, and wait until it has opened the journal."""
+    child = subprocess.Popen(
+        [sys.executable, str(WRITER), place, str(number), str(steps), *map(str, more)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(WRITER.parent)},
+    )
+    assert child.stdout
+    assert child.stdout.readline() == "ready\n"
+    return child
+
+
+def begin(child: "subprocess.Popen[str]") -> None:
+    """Let it append."""
+    assert child.stdin
+    child.stdin.write("\n")
+    child.stdin.flush()
+
+
+def test_two_processes_append_at_once(place: str) -> None:
+    """Both write all their steps into one whole chain, and none waits for the other to end."""
+    children = [writer(place, number, 100) for number in (1, 2)]
+    for child in children:
+        begin(child)
+    said = [child.communicate(timeout=60)[0].split() for child in children]
+    assert said == [[str(step) for step in range(100)]] * 2
+    with open_journal(place) as journal:
+        checked = journal.verify()
+        assert (checked.steps, checked.problem) == (202, None)
+        assert len({step.retirement_id for step in list(journal.steps())[20:182]}) == 2
+
+
+def test_a_killed_process_leaves_a_whole_journal(place: str) -> None:
+    """After kill -9 the chain is whole and has every step said to be written, and one more at most."""
+    total = 0
+    for number in range(1, 4):
+        child = writer(place, number, 100_000)
+        begin(child)
+        assert child.stdout
+        for _ in range(7 * number):
+            child.stdout.readline()
+        child.kill()
+        written = 7 * number + len(child.stdout.read().split("\n")) - 1
+        child.communicate()
+        with open_journal(place) as journal:
+            checked = journal.verify()
+            assert checked.problem is None
+            # `opened`, what it said, and what it had no time to say.
+            assert checked.steps - total - 1 - written in {0, 1}
+            total = checked.steps
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    """Where the file may not grow the step is refused in one line, and what was written before is whole."""
+    place = str(tmp_path / "j.sqlite")
+    child = writer(place, 1, 100_000, 400_000)
+    begin(child)
+    *steps, said = child.communicate(timeout=60)[0].splitlines()
+    assert "ulimit" in said or "free some space" in said
+    with open_journal(place) as journal:
+        checked = journal.verify()
+        assert (checked.steps, checked.problem) == (len(steps) + 1, None)
+        assert journal.get("retirement-1").note.split()[0] == steps[-1]
