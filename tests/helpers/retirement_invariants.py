@@ -64,9 +64,21 @@ class Judge:
                     self._moved_over(retirement, entry)
 
     def _taken_back(self, disabling: Entry) -> bool:
-        """Whether we enabled the key again before anything else happened to it."""
-        later = [e for e in self.log if e.seq > disabling.seq and _key(e) == _key(disabling)]
-        return any(e in self.ours and _status(e) == "Active" for e in later[:1])
+        """Whether the key was on again, or gone, before anything else of ours happened to it.
+
+        A use between our last look and the call is seen right after it, or by the run after a crash;
+        somebody may be quicker than that.
+        """
+        key = _key(disabling)
+        later = [e for e in self.world.box.log if e.seq > disabling.seq]
+        about = [e for e in later if self._asks(e, key) or (_key(e) == key and e.effect[0] != "used")]
+        return bool(about) and (about[0].params.get("Status") == "Active" or about[0].caller == "somebody")
+
+    @staticmethod
+    def _asks(entry: Entry, key: str) -> bool:
+        """Whether this is a call of ours about the key that AWS carried out."""
+        carried_out = bool(entry.effect) or not entry.error
+        return entry.params.get("AccessKeyId") == key and entry.caller != "somebody" and carried_out
 
     def _not_in_use(self, retirement: Retirement, disabling: Entry) -> None:
         """Judge a retired key: not used after the plan's facts, and not within `in_use`."""
@@ -103,9 +115,8 @@ class Judge:
         IAM keeps no date of it: a key switched on and off again without a use looks untouched.
         """
         status = self.by_key[key_id].planned.status
-        asked = [e for e in self.world.box.log if e.params.get("AccessKeyId") == key_id]
-        asked = [e for e in asked if e.effect or not e.error]
-        offs = [e for e in asked if e.params.get("Status") == "Inactive" and e.caller != "somebody"]
+        asked = [e for e in self.world.box.log if self._asks(e, key_id)]
+        offs = [e for e in asked if e.params.get("Status") == "Inactive"]
         # IAM deletes without conditions: what somebody does between our last look and the deletion, or
         # what listings do not show yet, cannot be seen by anybody.
         unseen = timedelta(seconds=1 + self.world.box.cloud.dials.consistency)

@@ -31,7 +31,6 @@ from birthright.retirement.removal import (
     delete,
     give_back,
     note_deleted,
-    note_disabled,
     note_given_back,
     note_reverted,
     revert,
@@ -80,23 +79,23 @@ def _intent(work: Work) -> Intent:
 
 
 def _after_disable(work: Work) -> None:
-    """If it is off, the quarantine starts now, as nobody knows since when; else it is disabled again.
+    """Disable the key once more, whatever reads show: they may be old, and somebody else may have done it.
 
-    What reads show may be old: where the key must stay on after all, that is asked for, whatever they show.
+    Was it used meanwhile, it is asked to be on, unless it was still used when our call was long over:
+    then it was somebody else who switched it off.
     """
     r = work.retirement
     key = find_key(work)
-    if key.status == "Inactive" and r.planned.status != "Inactive":
-        note_disabled(work, "", {"how": _LOST})
-        confirm(work)
-        return
-    require_status(work, key, r.planned.status)
+    if key.status != "Inactive":
+        require_status(work, key, r.planned.status)
     use = work.iam.last_use(key.access_key_id)
     reason = late_use(r, use, work.now())
-    if reason:
-        revert(work, reason, seen_facts(key, use))
-    else:
+    if not reason:
         switch_off(work, seen_facts(key, use))
+    elif use.at is not None and use.at > _intent(work).at + _MADE_WITHIN:
+        work.record("outcome", "disable", seen={"made": False, "why": f"{_LOST}; {reason}"}, intent=None)
+    else:
+        revert(work, reason, seen_facts(key, use))
 
 
 def _after_revert(work: Work) -> None:

@@ -47,16 +47,16 @@ def switch_off(work: Work, seen: dict[str, object]) -> None:
     request = work.carry_out(
         intent, lambda: work.iam.set_status(r.user_name, r.access_key_id, "Inactive"), seen
     )
-    note_disabled(work, request, {})
+    _note_disabled(work, request)
     confirm(work)
 
 
-def note_disabled(work: Work, request_id: str, seen: dict[str, object]) -> None:
-    """Record that the key is off; what is left is to make sure."""
+def _note_disabled(work: Work, request_id: str) -> None:
+    """Record that AWS said yes; what is left is to make sure."""
     r, now = work.retirement, work.now()
     due, wait = over_at(now, r.terms.quarantine), format_duration(r.terms.quarantine)
     work.record(
-        "outcome", "disable", request_id, seen={"made": True, **seen}, state="disabled", disabled_at=now,
+        "outcome", "disable", request_id, seen={"made": True}, state="disabled", disabled_at=now,
         due_at=due, note=f"disabled; to be deleted after {wait}",
         intent=Intent(call="confirm", at=now, access_key_id=r.access_key_id),
     )  # fmt: skip

@@ -25,12 +25,21 @@ def test_a_retirement_is_opened_once(journal: Journal) -> None:
 
 
 def test_a_key_can_be_retired_again_after_an_end(journal: Journal) -> None:
-    """Only an open retirement stands in the way of another one."""
+    """Only an open retirement stands in the way of another plan."""
     lock, retirement = opened(journal)
     journal.append(lock, retirement, record(changes={"state": "reclaimed"}))
-    again = order(2, access_key_id=retirement.access_key_id)
+    plan = msgspec.structs.replace(retirement.plan, id="plan-2")
+    again = order(2, access_key_id=retirement.access_key_id, plan=plan)
     assert journal.begin([again], ACTOR) == ([again], [])
     assert [found.id for found in journal.find(key=again.access_key_id)] == [retirement.id, again.id]
+
+
+def test_the_same_plan_begins_nothing_twice(journal: Journal) -> None:
+    """A key that was given back is not taken again by the plan that took it the first time."""
+    lock, retirement = opened(journal)
+    undone = journal.append(lock, retirement, record(changes={"state": "undone"}))
+    again = order(2, access_key_id=retirement.access_key_id)
+    assert journal.begin([again, order(3)], ACTOR) == ([order(3)], [undone])
 
 
 def test_the_database_itself_refuses_a_second_open_retirement(journal: Journal, place: str) -> None:

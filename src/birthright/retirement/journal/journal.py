@@ -105,12 +105,15 @@ class Journal:
         self.close()
 
     def begin(self, orders: Sequence[Retirement], actor: str) -> tuple[list[Retirement], list[Retirement]]:
-        """Open retirements, all or none; return those opened and, of keys that have an open one, that one."""
+        """Open retirements, all or none; return those opened, and what stands for the others already.
+
+        That is a key's open retirement, or the one that the same plan has led to before.
+        """
         opened: dict[tuple[str, str], Retirement] = {}
         existing: dict[tuple[str, str], Retirement] = {}
         with self._write() as connection:
             seq, digest = connection.execute(_HEAD).one()
-            found = _open_ones(connection, [order.access_key_id for order in orders])
+            found = _earlier_ones(connection, orders)
             for order in orders:
                 key = order.account_id, order.access_key_id
                 if key in found or key in opened:
@@ -275,15 +278,22 @@ def _link(seq: int, digest: str, retirement_id: str, record: Record, changes: st
     return {**step, "digest": digest_of(step)}
 
 
-def _open_ones(connection: Connection, key_ids: Sequence[str]) -> dict[tuple[str, str], Retirement]:
-    """Return the open retirements of these keys by account and key."""
+def _earlier_ones(connection: Connection, orders: Sequence[Retirement]) -> dict[tuple[str, str], Retirement]:
+    """Return, by account and key, what stands for an order already: an open retirement, or one of its plan.
+
+    What the same plan has led to is not begun again: a key that was given back meanwhile stays.
+    """
+    plans = {order.plan.id for order in orders}
     found = []
     table = retirements.c
-    for start in range(0, len(key_ids), _BATCH):
-        some = key_ids[start : start + _BATCH]
-        query = select(table.data).where(table.is_open, table.access_key_id.in_(some))
+    for start in range(0, len(orders), _BATCH):
+        some = [order.access_key_id for order in orders[start : start + _BATCH]]
+        query = (
+            select(table.data).where(table.access_key_id.in_(some)).order_by(table.is_open, table.opened_at)
+        )
         found += [read_retirement(data) for data in connection.execute(query).scalars()]
-    return {(retirement.account_id, retirement.access_key_id): retirement for retirement in found}
+    standing = (r for r in found if r.is_open or r.plan.id in plans)
+    return {(r.account_id, r.access_key_id): r for r in standing}
 
 
 def _locked(connection: Connection, subject: str, *, lost: bool = False) -> LockedError:
