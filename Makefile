@@ -1,5 +1,5 @@
 # Everything a newcomer needs: `make demo` and `make test`. Both set up what they use in ./.venv.
-.PHONY: demo test check bench setup lock clean
+.PHONY: demo test check bench soak setup lock clean
 
 PYTHON ?= python3
 # uv from the PATH, or else installed by pip into ./.tools (no virtual environment and no root needed).
@@ -22,6 +22,11 @@ check: setup
 
 bench: setup
 	$(RUN) python benchmarks/run.py
+
+# How many sequences: make soak SEQUENCES=5000
+SEQUENCES ?= 100000
+soak: setup
+	$(RUN) python tests/soak.py --sequences $(SEQUENCES)
 
 setup: $(UV)
 	@$(UV) sync --quiet --frozen

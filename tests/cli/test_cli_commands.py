@@ -1,4 +1,4 @@
-"""demo, explain, query, permissions, policy, help: what they print and what they end with."""
+"""explain, query, permissions, policy, help: what they print and what they end with."""
 
 import csv
 import io
@@ -14,21 +14,6 @@ from birthright.sandbox.sandbox import Sandbox
 from cli_helpers import Birthright, masked
 
 BORN = "access-key-created-with-user"
-
-
-def test_the_demo_needs_nothing(
-    birthright: Birthright, snapshot: SnapshotAssertion, store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever the environment says of AWS, the demo reads its own account and leaves nothing behind."""
-    monkeypatch.setenv("AWS_PROFILE", "somebody")
-    monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    Path("birthright.toml").write_text("[scan]\nprofile = 'somebody'\n", encoding="utf-8")
-    ran = birthright("demo", "--users", "12")
-    assert (ran.code, ran.err) == (1, "")
-    assert masked(ran.out) == snapshot
-    assert "made up" in ran.out
-    assert not store.exists()
 
 
 def ready(box: Sandbox, birthright: Birthright) -> dict[str, str]:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from birthright.retirement.model import Retirement, Step
 from birthright.sandbox.log import Entry
-from retirement_world import STALE, START, TERMS, World
+from retirement_world import STALE, START, World
 
 _OURS = {"UpdateAccessKey", "DeleteAccessKey", "CreateAccessKey"}
 _CALLS = {
@@ -88,7 +88,9 @@ class Judge:
             assert used <= START - STALE, (
                 f"{retirement.access_key_id} was used {used}, after the plan's facts"
             )
-            assert disabling.at - used >= TERMS.in_use, f"{retirement.access_key_id} is in use since {used}"
+            assert disabling.at - used >= self.world.terms.in_use, (
+                f"{retirement.access_key_id} is in use since {used}"
+            )
 
     def _moved_over(self, retirement: Retirement, disabling: Entry) -> None:
         """Judge a rotated key: somebody else uses the replacement, and it was quiet for `quiet` since."""
@@ -97,7 +99,9 @@ class Judge:
         moved = [used for used in self.uses[replacement.access_key_id] if used <= disabling.at]
         assert moved, f"{retirement.access_key_id} went before anybody used its replacement"
         since = max([min(moved), *(u for u in self.uses[retirement.access_key_id] if u <= disabling.at)])
-        assert disabling.at - since >= TERMS.quiet, f"{retirement.access_key_id} was not quiet since {since}"
+        assert disabling.at - since >= self.world.terms.quiet, (
+            f"{retirement.access_key_id} was not quiet since {since}"
+        )
 
     def quarantines(self) -> None:
         """2: from our last disabling on nobody switched it on, and the time is over."""
@@ -107,7 +111,7 @@ class Judge:
             before = [e for e in self.log if e.seq < entry.seq and _key(e) == _key(entry)]
             off = self._disabled_at(entry.effect[2], before, entry.at)
             assert off is not None, f"{entry.effect[2]} was deleted without being disabled"
-            assert entry.at - off >= TERMS.quarantine, f"{entry.effect[2]} was deleted too early"
+            assert entry.at - off >= self.world.terms.quarantine, f"{entry.effect[2]} was deleted too early"
 
     def _disabled_at(self, key_id: str, before: list[Entry], deletion: datetime) -> datetime | None:
         """Return when we last disabled a key that is off now, whatever people did to it in between.

@@ -9,7 +9,8 @@ a person may act, a second worker may run, or time may pass.
 import json
 import os
 import random
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,7 +35,6 @@ from birthright.sources.aws.session import AwsSession
 
 START = datetime(2026, 11, 22, 10, tzinfo=UTC)
 LEASE = timedelta(minutes=5)
-TERMS = Terms()
 STALE = timedelta(hours=2)  # the plan rests on a credential report of that age
 
 _FAULTS = "throttling service-failure service-failure-after drop lost cut malformed empty access-denied hang"
@@ -79,14 +79,14 @@ class Plug:
     def sleep(self, seconds: float) -> None:
         """Let the world's time pass."""
         assert self.world is not None
-        self.world.clock.advance(timedelta(seconds=seconds))
+        self.world.clock.advance(timedelta(seconds=max(seconds, 0.001)))
 
 
 PLUG = Plug()
 
 
 @contextmanager
-def _environment(box: Sandbox) -> Any:  # noqa: ANN401 - a context manager
+def _environment(box: Sandbox) -> Iterator[None]:
     before = dict(os.environ)
     os.environ.update({**box.environment(), "AWS_ENDPOINT_URL": "http://127.0.0.1:1"})
     try:
@@ -94,6 +94,14 @@ def _environment(box: Sandbox) -> Any:  # noqa: ANN401 - a context manager
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+@contextmanager
+def folder(base: Path) -> Iterator[Path]:
+    """Give an empty folder, in memory where that can be had: a journal syncs every step to its disk."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else base) as place:
+        yield Path(place)
 
 
 class FragileJournal:
@@ -136,9 +144,16 @@ class World:
         self.clock = self.box.clock
         self.aws: Callable[..., Any] = handler(self.box)
         self.journal = open_journal(str(folder / "journal.sqlite"))
+        self.terms = Terms(
+            in_use=choose.choice((timedelta(days=90), timedelta(days=30), timedelta(minutes=30))),
+            quarantine=choose.choice((timedelta(days=14), timedelta(days=1))),
+            quiet=choose.choice((timedelta(days=3), timedelta(hours=6))),
+        )
         self.planned: list[Retirement] = []
+        self.planned_now: list[Retirement] = []
         self.story: list[str] = []
         self._calm = True
+        self._wildness = choose.choice((0.2, 1.0))
         self._depth = 0
         self._populate()
         self.first_seq = self.box.log[-1].seq if self.box.log else 0
@@ -147,6 +162,10 @@ class World:
         PLUG.world = self
         # One world's throttling is no other's.
         PLUG.accounts.own.iam._pace = Pace(PLUG.sleep, lambda: self.clock.now().timestamp())
+
+    def close(self) -> None:
+        """Close the journal."""
+        self.journal.close()
 
     # What happens
 
@@ -191,7 +210,7 @@ class World:
         """Let something happen between two steps, or let the process die. Raises Crash."""
         if self._calm or self._depth > 2:
             return
-        dice = self.choose.random()
+        dice = self.choose.random() / self._wildness
         if dice < 0.02:
             self.tell(f"crash at {where}")
             raise Crash
@@ -199,7 +218,7 @@ class World:
             self.somebody(quick=True)
         elif dice < 0.06 and where == "journal":
             self.clock.advance(timedelta(seconds=self.choose.choice((1, 8, 70, 400))))
-        elif dice < 0.07 and self._depth < 2:
+        elif dice < 0.08 and self._depth < 2:
             self.work("second worker")
 
     def pass_time(self) -> None:
@@ -377,7 +396,7 @@ class World:
                 user_arn=account.users[key.user_name].arn,
                 access_key_id=key.access_key_id,
                 action="rotate" if action == "rotate" else "retire",
-                terms=TERMS,
+                terms=self.terms,
                 plan=PlanRef("plan", "digest", START + timedelta(days=1)),
                 planned=facts,
                 handover="secrets-manager:birthright/{user_name}",

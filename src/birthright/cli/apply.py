@@ -103,7 +103,7 @@ def _agreed(plan: "Plan", *, yes: bool) -> bool:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("nobody can be asked here", "read the plan, then apply it with --yes")
     render(plan, sys.stdout)
-    return click.confirm(f"Change these {keys} keys in AWS?", default=False)
+    return click.confirm(f"Change {keys} {'key' if keys == 1 else 'keys'} in AWS?", default=False)
 
 
 def _tell(retiring: "Retiring", results: "Sequence[Result]") -> None:
@@ -116,6 +116,6 @@ def _tell(retiring: "Retiring", results: "Sequence[Result]") -> None:
         return
     render([result.retirement for result in results], retiring.tools.now(), sys.stdout)
     for result in results:
-        if result.trouble:
-            r = result.retirement
-            click.echo(printable(f"{r.user_name}, {r.access_key_id}: {result.trouble}"), err=True)
+        r = result.retirement
+        if result.waits and result.waits != r.note:
+            click.echo(printable(f"{r.user_name}, {r.access_key_id}: {result.waits}"), err=True)

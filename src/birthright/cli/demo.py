@@ -1,14 +1,19 @@
-"""`birthright demo`: the main job on the embedded sandbox, with nothing to set up."""
+"""`birthright demo`: the whole story on the embedded sandbox, with nothing to set up."""
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
-# Whatever the user's environment says of AWS and of proxies must not lead the demo anywhere else.
-_SWITCHED_OFF = (
-    "AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN AWS_SECURITY_TOKEN AWS_ENDPOINT_URL_IAM"
-    " AWS_ENDPOINT_URL_STS AWS_IGNORE_CONFIGURED_ENDPOINT_URLS HTTP_PROXY http_proxy ALL_PROXY all_proxy"
-).split()
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from birthright.sandbox.sandbox import Sandbox
+
+# Whatever the user's environment says of AWS, proxies and birthright must not lead the demo anywhere else.
+_SWITCHED_OFF = ("AWS_", "BIRTHRIGHT_")
+_PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 
 
 @click.command("demo")
@@ -20,37 +25,40 @@ _SWITCHED_OFF = (
     help="How many users the account has.",
 )
 def command(users: int) -> int:
-    """Scan a small made-up AWS account on this machine.
+    """Scan a small made-up AWS account on this machine, retire some of its keys, and let a month pass.
 
-    It needs no credentials and no network; the scan is kept in a temporary folder and removed.
+    It needs no credentials and no network; everything is kept in a temporary folder and removed.
+    Exit code 1 says, as that of 'birthright scan', that something fails.
     """
-    import os
+    import contextlib
     import tempfile
     from pathlib import Path
 
-    from birthright.cli import scan
+    from birthright.cli.demo_story import Story
     from birthright.sandbox.sandbox import Sandbox
 
+    with Sandbox(users=users).running() as box, tempfile.TemporaryDirectory() as folder:
+        work = Path(folder, "work")
+        work.mkdir()
+        with _environment(box, Path(folder)), contextlib.chdir(work):
+            return Story(box).tell()
+
+
+@contextmanager
+def _environment(box: "Sandbox", folder: "Path") -> Iterator[None]:
+    """Point this process at the sandbox and at an empty store, and back."""
+    import os
+
     before = dict(os.environ)
-    with Sandbox(users=users).running() as box, tempfile.TemporaryDirectory() as store:
-        nothing = Path(store, "nothing")
-        nothing.touch()
-        for name in _SWITCHED_OFF:
-            os.environ.pop(name, None)
-        files = dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), str(nothing))
-        os.environ.update(box.environment() | files)
-        arguments = ["--store", store, "--config", str(nothing)]
-        try:
-            result = scan.run_scan(_parsed(arguments))
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
-    click.echo("This account was made up. 'birthright scan' reads yours; it changes nothing.")
-    return result
-
-
-def _parsed(arguments: list[str]) -> dict[str, Any]:
-    """Parse arguments of `birthright scan`, below our own context: click keeps the first one's settings."""
-    from birthright.cli.scan import command as scan_command
-
-    return scan_command.make_context("scan", arguments, parent=click.get_current_context()).params
+    nothing = folder / "nothing"
+    nothing.touch()
+    for name in before:
+        if name.startswith(_SWITCHED_OFF) or name.lower() in _PROXIES:
+            del os.environ[name]
+    files = dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), str(nothing))
+    os.environ.update(box.environment() | files | {"BIRTHRIGHT_STORE": str(folder / "store")})
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

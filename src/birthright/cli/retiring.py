@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from datetime import timedelta
     from types import FrameType
 
     from birthright.retirement.advance import Result
     from birthright.retirement.journal.journal import Journal
     from birthright.retirement.model import Retirement
     from birthright.retirement.run import Job, Stop
+    from birthright.settings import Settings
 
 _EVERY = 10.0  # seconds
 
@@ -35,18 +35,20 @@ def aws_options(command: Callable[..., Any]) -> Callable[..., Any]:
 class Retiring:
     """A run that changes AWS: the journal, the accounts and the tools, as the options say."""
 
-    def __init__(self, options: dict[str, Any], journal: "Journal", lease: "timedelta") -> None:
+    def __init__(self, options: dict[str, Any], journal: "Journal", settings: "Settings") -> None:
         from birthright.retirement.accounts import Accounts, Role
         from birthright.retirement.clock import AwsClock
         from birthright.retirement.handover.registry import destination
         from birthright.retirement.run import Stop, holder
         from birthright.retirement.work import Tools
         from birthright.sources.aws.session import AwsSession
+        from birthright.times import parse_duration
 
         self.stop: Stop = Stop()
         clock = AwsClock()
         role = Role(options["role"], options["external_id"]) if options["role"] else None
-        session = AwsSession(options["profile"], options["region"])
+        scan = settings.scan
+        session = AwsSession(options["profile"] or scan.profile, options["region"] or scan.region)
         self.accounts: Accounts = Accounts(session, clock, role, self.stop.sleep)
         self.tools: Tools = Tools(
             journal=journal,
@@ -54,7 +56,7 @@ class Retiring:
             sleep=self.stop.sleep,
             stopping=self.stop.is_set,
             holder=holder(),
-            lease=lease,
+            lease=parse_duration(settings.retirement.lease),
             destination=destination,
         )
 
@@ -77,13 +79,12 @@ def open_retiring(options: dict[str, Any]) -> "Iterator[Retiring]":
     from birthright.cli.journal import journal_place
     from birthright.retirement.journal.opening import open_journal
     from birthright.settings import load_settings
-    from birthright.times import parse_duration
 
     settings = load_settings(options["config"])
     store = store_folder(options["store"], settings)
     journal = open_journal(journal_place(options["journal"], store, settings))
     try:
-        yield Retiring(options, journal, parse_duration(settings.retirement.lease))
+        yield Retiring(options, journal, settings)
     finally:
         journal.close()
 

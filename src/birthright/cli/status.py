@@ -34,7 +34,7 @@ def command(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Show where retirements stand: what waits, until when, and what a person has to look at.
 
-    It reads the journal only. Exit code 1: a person has to look at a key.
+    It reads the journal only. 'birthright apply' says by its exit code when a person has to look.
     """
     from birthright.cli.common import store_folder
     from birthright.cli.journal import journal_place
@@ -51,4 +51,4 @@ def command(  # noqa: PLR0913 - one for each option
         raise UsageError(f"the journal knows no key {key}", "'birthright status' lists all")
     show = status_json if form == "json" else status_terminal
     show.render(found, now(), sys.stdout)
-    return 1 if any(r.state in {"stopped", "reclaimed"} for r in found) else 0
+    return 0

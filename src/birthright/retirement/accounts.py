@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -20,11 +21,13 @@ from birthright.retirement.pacing import Pace
 from birthright.secret import Secret
 from birthright.sources.aws.session import AwsSession
 from birthright.sources.aws.session import translated as ours
+from birthright.times import now, parse_instant
 
 # Seconds. Together they bound how late after its announcement a call can reach AWS.
 CONNECT_TIMEOUT = 5
 READ_TIMEOUT = 20
 _ATTEMPTS = 5
+_CLOSED = 60.0  # seconds for which an account that could not be had is left alone
 _SESSION_NAME = "birthright-retire"
 
 
@@ -52,6 +55,16 @@ class Role(msgspec.Struct, frozen=True):
     external_id: str | None = None
 
 
+class _Door:
+    """What is known of one account that is not the caller's own; its guard is held while it is entered."""
+
+    def __init__(self) -> None:
+        self.guard = threading.Lock()
+        self.account: Account | None = None
+        self.refusal: ReadError | None = None
+        self.closed_until = float("-inf")
+
+
 class Accounts:
     """All accounts that can be reached from one user's configuration; made on demand, any thread."""
 
@@ -67,33 +80,46 @@ class Accounts:
         self._role = role
         self._sleep = sleep
         self._guard = threading.Lock()
-        self._made: dict[str, Account] = {}
+        self._own_guard = threading.Lock()
+        self._doors: dict[str, _Door] = {}
         self._own: Account | None = None
 
     @property
     def own(self) -> Account:
         """The account of the caller's own credentials. Raises ReadError."""
-        with self._guard:
-            return self._own_account()
+        with self._own_guard:
+            if self._own is None:
+                self._own = self._account(self._session.botocore)
+            return self._own
 
     def get(self, account_id: str, partition: str) -> Account:
-        """Return an account, taking on the role where it is not the caller's own. Raises ReadError."""
-        with self._guard:
-            own = self._own_account()
-            if account_id == own.identity.account_id:
-                return own
-            if account_id not in self._made:
-                self._made[account_id] = self._assumed(account_id, partition)
-            return self._made[account_id]
+        """Return an account, taking on the role where it is not the caller's own. Raises ReadError.
 
-    def _own_account(self) -> Account:
-        if self._own is None:
-            self._own = self._account(self._session.botocore)
-        return self._own
+        An account that could not be had is not tried again for a minute.
+        """
+        own = self.own
+        if account_id == own.identity.account_id:
+            return own
+        with self._guard:
+            door = self._doors.setdefault(account_id, _Door())
+        # Who comes to the same account waits; other accounts are not held up.
+        with door.guard:
+            if door.account is None:
+                door.account = self._through(door, account_id, partition)
+            return door.account
+
+    def _through(self, door: "_Door", account_id: str, partition: str) -> Account:
+        if door.refusal is not None and time.monotonic() < door.closed_until:
+            raise door.refusal
+        try:
+            return self._assumed(account_id, partition)
+        except ReadError as refusal:
+            door.refusal, door.closed_until = refusal, time.monotonic() + _CLOSED
+            raise
 
     def _assumed(self, account_id: str, partition: str) -> Account:
         if self._role is None:
-            own = self._own_account().identity.account_id
+            own = self.own.identity.account_id
             raise CredentialsError(
                 f"the credentials are of account {own}, not {account_id}",
                 "use another --profile, or --role NAME to take on a role there",
@@ -109,15 +135,18 @@ class Accounts:
         base = self._session.botocore
         arguments = {"RoleSessionName": _SESSION_NAME, "ExternalId": role.external_id}
         fetcher = AssumeRoleCredentialFetcher(
-            client_creator=lambda service, **keys: self._client(base, service, **keys),
+            # The caller's own client signs with the same credentials as one that is made for the purpose.
+            client_creator=lambda service, **_: self.own.client(service),
             source_credentials=base.get_credentials(),
             role_arn=f"arn:{partition}:iam::{account_id}:role/{role.name.lstrip('/')}",
             extra_args={name: value for name, value in arguments.items() if value},
         )
         session = Session(profile=base.profile)
         session.set_config_variable("region", self._session.region)
+        # Reading botocore's model of IAM takes as long as fifty calls, and ten MiB.
+        session.register_component("data_loader", base.get_component("data_loader"))
         session._credentials = DeferredRefreshableCredentials(  # noqa: SLF001 - the documented recipe
-            refresh_using=fetcher.fetch_credentials, method="assume-role"
+            refresh_using=partial(_usable, fetcher), method="assume-role"
         )
         return session
 
@@ -184,3 +213,13 @@ class Accounts:
 def _action(error: ClientError) -> str:
     """Name the call that failed: taking on the role happens behind the one asked for."""
     return f"sts:{error.operation_name}"
+
+
+def _usable(fetcher: AssumeRoleCredentialFetcher) -> dict[str, str]:
+    """Take on a role; refuse, before botocore trips over it, what this machine takes for expired."""
+    found: dict[str, str] = fetcher.fetch_credentials()
+    if parse_instant(found["expiry_time"]) <= now():
+        raise CredentialsError(
+            "the role's credentials seem to have expired already", "set this machine's clock"
+        )
+    return found

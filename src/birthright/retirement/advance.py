@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from birthright.errors import BirthrightError, ReadError
+from birthright.errors import BirthrightError, CredentialsError, ReadError
 from birthright.retirement.checks import Over, is_over
 from birthright.retirement.model import Retirement, State
 from birthright.retirement.recovery import lost_secret, recover
@@ -27,7 +27,8 @@ class Result(msgspec.Struct, frozen=True):
 def advance(work: Work) -> Result:
     """Take a retirement as far as it goes now. Raises JournalError, LockedError."""
     if work.account.own_key_id == work.retirement.access_key_id:
-        return Result(work.retirement, "birthright runs with this very key: use other credentials")
+        error = CredentialsError("birthright runs with this very key", "use other credentials")
+        return Result(work.retirement, str(error), error)
     return attempt(work, _go)
 
 

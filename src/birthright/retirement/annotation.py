@@ -21,7 +21,7 @@ def annotate(work: Work, done: str) -> None:
     intent = Intent(call="annotate", at=work.now(), access_key_id=r.access_key_id)
     try:
         request = work.carry_out(
-            intent, lambda: work.iam.tag(r.user_name, r.access_key_id, value), {"value": value}
+            intent, lambda go: work.iam.tag(go, r.user_name, r.access_key_id, value), {"value": value}
         )
     except (Paused, ReadError):
         if work.retirement.intent is not None:

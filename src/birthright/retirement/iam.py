@@ -25,6 +25,10 @@ _FIRST_PAUSE = 0.2  # seconds; doubled each time
 _THROTTLED_ATTEMPTS = 40
 
 
+# Whether a change may still be made; asked right before it, every time.
+Go = Callable[[], bool]
+
+
 class SeenKey(msgspec.Struct, frozen=True):
     """A key as ListAccessKeys shows it; time UTC."""
 
@@ -90,17 +94,19 @@ class Iam:
         used = answer["AccessKeyLastUsed"]
         return LastUse(used.get("LastUsedDate"), used.get("Region", ""), used.get("ServiceName", ""))
 
-    def set_status(self, user_name: str, access_key_id: str, status: str) -> str:
+    def set_status(self, go: Go, user_name: str, access_key_id: str, status: str) -> str:
         """Switch a key `Active` or `Inactive`; return AWS's request id. Raises ReadError, UncertainError."""
-        return self._change("UpdateAccessKey", UserName=user_name, AccessKeyId=access_key_id, Status=status)
+        return self._change(
+            "UpdateAccessKey", go, UserName=user_name, AccessKeyId=access_key_id, Status=status
+        )
 
-    def delete(self, user_name: str, access_key_id: str) -> str:
+    def delete(self, go: Go, user_name: str, access_key_id: str) -> str:
         """Delete a key for good; return AWS's request id. Raises ReadError, UncertainError."""
-        return self._change("DeleteAccessKey", UserName=user_name, AccessKeyId=access_key_id)
+        return self._change("DeleteAccessKey", go, UserName=user_name, AccessKeyId=access_key_id)
 
-    def create(self, user_name: str) -> NewKey:
+    def create(self, go: Go, user_name: str) -> NewKey:
         """Make a key. Raises ReadError, UncertainError."""
-        answer = self._once("CreateAccessKey", UserName=user_name)
+        answer = self._once("CreateAccessKey", go, UserName=user_name)
         try:
             key = answer["AccessKey"]
             secret = Secret(key["SecretAccessKey"])
@@ -108,12 +114,12 @@ class Iam:
         except KeyError:
             raise UncertainError("iam:CreateAccessKey: the answer is empty", "run it again") from None
 
-    def tag(self, user_name: str, name: str, value: str) -> str:
+    def tag(self, go: Go, user_name: str, name: str, value: str) -> str:
         """Set one tag of a user; return AWS's request id. Raises ReadError, UncertainError."""
-        return self._change("TagUser", UserName=user_name, Tags=[{"Key": name, "Value": value}])
+        return self._change("TagUser", go, UserName=user_name, Tags=[{"Key": name, "Value": value}])
 
-    def _change(self, operation: str, **parameters: object) -> str:
-        answer = self._once(operation, **parameters)
+    def _change(self, operation: str, go: Go, **parameters: object) -> str:
+        answer = self._once(operation, go, **parameters)
         if not _request_id(answer):
             raise UncertainError(f"iam:{operation}: the answer is empty", "run it again")
         return _request_id(answer)
@@ -122,7 +128,7 @@ class Iam:
         """Ask until there is a whole answer, or no hope. Only what may pass by itself is asked again."""
         for attempt in range(_ATTEMPTS):
             try:
-                answer = self._once(operation, **parameters)
+                answer = self._once(operation, _always, **parameters)
                 if needed in answer:
                     return answer
                 error: ReadError = AnswerError(f"iam:{operation}: the answer is empty", "run it again")
@@ -135,14 +141,25 @@ class Iam:
             self._sleep(_FIRST_PAUSE * 2**attempt)
         raise error
 
-    def _once(self, operation: str, **parameters: object) -> dict[str, Any]:
-        """Ask once; while AWS asks to slow down nothing has happened, so that is asked again."""
+    def _once(self, operation: str, go: Go, **parameters: object) -> dict[str, Any]:
+        """Ask once; while AWS asks to slow down nothing has happened, so that is asked again.
+
+        Waiting for one's turn takes time, in which the world moves: a change goes only while it may.
+        """
         for _ in range(_THROTTLED_ATTEMPTS):
-            self._pace.wait()
+            left_at = self._pace.wait()
+            if left_at is None:
+                raise ThrottledError(
+                    f"iam:{operation}: stopped before AWS could be asked", "run it again", "Throttling"
+                )
+            if not go():
+                raise ThrottledError(
+                    f"iam:{operation}: AWS was too busy for too long, nothing was done", "run it again later"
+                )
             try:
                 answer = self._ask(operation, parameters)
             except ThrottledError as error:
-                self._pace.throttled()
+                self._pace.throttled(left_at)
                 throttled = error
             else:
                 self._pace.answered()
@@ -164,6 +181,10 @@ class Iam:
         headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         if "date" in headers:
             self._clock.observe(headers["date"])
+
+
+def _always() -> bool:
+    return True
 
 
 def _request_id(answer: dict[str, Any]) -> str:

@@ -45,7 +45,7 @@ def switch_off(work: Work, seen: dict[str, object]) -> None:
     r = work.retirement
     intent = Intent(call="disable", at=work.now(), access_key_id=r.access_key_id)
     request = work.carry_out(
-        intent, lambda: work.iam.set_status(r.user_name, r.access_key_id, "Inactive"), seen
+        intent, lambda go: work.iam.set_status(go, r.user_name, r.access_key_id, "Inactive"), seen
     )
     _note_disabled(work, request)
     confirm(work)
@@ -97,7 +97,7 @@ def revert(work: Work, reason: str, seen: dict[str, object]) -> None:
     r = work.retirement
     intent = Intent(call="revert", at=work.now(), access_key_id=r.access_key_id)
     request = work.carry_out(
-        intent, lambda: work.iam.set_status(r.user_name, r.access_key_id, "Active"), seen
+        intent, lambda go: work.iam.set_status(go, r.user_name, r.access_key_id, "Active"), seen
     )
     note_reverted(work, request, reason)
 
@@ -110,6 +110,7 @@ def note_reverted(work: Work, request_id: str, reason: str) -> None:
         raise Over
     back: dict[str, object] = {"state": "moved", "disabled_at": None, "due_at": work.now(), "intent": None}
     work.record("outcome", "revert", request_id, seen={"made": True}, note=note, **back)
+    raise Paused(note)
 
 
 def delete(work: Work) -> None:
@@ -127,7 +128,7 @@ def delete(work: Work) -> None:
     intent = Intent(call="delete", at=work.now(), access_key_id=r.access_key_id)
     try:
         request = work.carry_out(
-            intent, lambda: work.iam.delete(r.user_name, r.access_key_id), seen_facts(key, use)
+            intent, lambda go: work.iam.delete(go, r.user_name, r.access_key_id), seen_facts(key, use)
         )
     except Paused as pause:
         if pause.cause is None or pause.cause.code != "NoSuchEntity":
@@ -154,7 +155,7 @@ def give_back(work: Work, seen: dict[str, object]) -> None:
     r = work.retirement
     intent = Intent(call="enable", at=work.now(), access_key_id=r.access_key_id)
     request = work.carry_out(
-        intent, lambda: work.iam.set_status(r.user_name, r.access_key_id, "Active"), seen
+        intent, lambda go: work.iam.set_status(go, r.user_name, r.access_key_id, "Active"), seen
     )
     note_given_back(work, request)
 

@@ -79,7 +79,7 @@ def _create(work: Work, key: SeenKey) -> NewKey:
     before = (key.access_key_id,)
     intent = Intent(call="create", at=work.now(), token=token, keys_before=before)
     try:
-        new = work.carry_out(intent, lambda: work.iam.create(r.user_name), {"keys_before": before})
+        new = work.carry_out(intent, lambda go: work.iam.create(go, r.user_name), {"keys_before": before})
     except Paused as pause:
         if pause.cause is not None and pause.cause.code == "LimitExceeded":
             refuse_second_key(work, ["AWS: LimitExceeded"])
@@ -99,7 +99,7 @@ def _hand_over(work: Work, new: NewKey) -> None:
     parcel = Parcel(access_key_id=new.access_key_id, secret=new.secret, token=token, ticket=r.ticket)
     intent = Intent(call="hand-over", at=work.now(), access_key_id=new.access_key_id, token=token)
     try:
-        delivered = work.carry_out(intent, lambda: place.deliver(parcel), {"to": place.where})
+        delivered = work.carry_out(intent, lambda _: place.deliver(parcel), {"to": place.where})
     except HandoverError as error:
         refusal = {"made": False, "certain": error.certain, "why": error.message}
         if not error.certain:
@@ -132,7 +132,7 @@ def prove(work: Work, secret: Secret) -> None:
     replacement = work.retirement.replacement
     assert replacement is not None  # noqa: S101 - for the type checker: set with this state
     intent = Intent(call="prove", at=work.now(), access_key_id=replacement.access_key_id)
-    identity = work.carry_out(intent, lambda: _identify(work, replacement.access_key_id, secret), {})
+    identity = work.carry_out(intent, lambda _: _identify(work, replacement.access_key_id, secret), {})
     note_proof(work, identity, work.now())
     if identity is not None and identity.arn != work.retirement.user_arn:
         work.end("stopped", f"the new key belongs to {identity.arn}: look at it at once")
@@ -171,7 +171,9 @@ def discard(work: Work, access_key_id: str, why: str) -> None:
     r = work.retirement
     intent = Intent(call="discard", at=work.now(), access_key_id=access_key_id)
     try:
-        request = work.carry_out(intent, lambda: work.iam.delete(r.user_name, access_key_id), {"why": why})
+        request = work.carry_out(
+            intent, lambda go: work.iam.delete(go, r.user_name, access_key_id), {"why": why}
+        )
     except Paused as pause:
         if pause.cause is None or pause.cause.code != "NoSuchEntity":
             raise

@@ -7,11 +7,16 @@ and the next run goes on from there.
 import getpass
 import os
 import socket
+import sys
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from itertools import chain, zip_longest
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from heapq import heappop, heappush
+from itertools import count
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
 from birthright.errors import LockedError, ReadError
 from birthright.retirement.accounts import Accounts
@@ -19,7 +24,10 @@ from birthright.retirement.advance import Result
 from birthright.retirement.model import Retirement
 from birthright.retirement.work import Tools, Work
 
-THREADS = 32
+# Threads: most of the time they wait for AWS, which takes its time, or for their turn.
+_EACH = 4  # for each account
+_FEWEST = 16
+_MOST = 128
 _TICK = 0.2  # seconds between looks at the keyboard
 
 Job = Callable[[Work], Result]
@@ -50,23 +58,57 @@ def holder() -> str:
 
 
 def run_all(
-    retirements: Sequence[Retirement], job: Job, tools: Tools, accounts: Accounts, threads: int = THREADS
+    retirements: Sequence[Retirement],
+    job: Job,
+    tools: Tools,
+    accounts: Accounts,
+    threads: int | None = None,
 ) -> Iterator[Result]:
     """Do a job on every retirement, several at a time; yield how far each came, as they come.
 
-    Raises JournalError; retirements whose account or lock cannot be had come back with that trouble.
+    threads: how many at a time; by default as many as the accounts need. Raises JournalError;
+    retirements whose account or lock cannot be had come back with that trouble.
     """
-    groups = _fairly(retirements)
-    with ThreadPoolExecutor(threads, "retire") as pool:
-        futures = {pool.submit(_run_group, group, job, tools, accounts) for group in groups}
-        try:
-            while futures:
-                done, futures = wait(futures, _TICK, FIRST_COMPLETED)
-                yield from chain.from_iterable(map(Future.result, done))
-        finally:
-            # Also when this is interrupted: whoever has not begun does not begin.
-            for future in futures:
-                future.cancel()
+    turns = _Turns(retirements)
+    most = threads or turns.threads
+    pool = ThreadPoolExecutor(most, "retire")
+
+    def begin(group: list[Retirement]) -> Future[list[Result]]:
+        return pool.submit(_run_group, group, job, tools, accounts)
+
+    try:
+        yield from _side_by_side(turns, begin, most, tools.stopping)
+    finally:
+        # Whoever insists (the second Ctrl-C) is not kept waiting for a call that AWS does not answer.
+        pool.shutdown(wait=not isinstance(sys.exc_info()[1], KeyboardInterrupt))
+
+
+def _side_by_side(
+    turns: "_Turns",
+    begin: Callable[[list[Retirement]], "Future[list[Result]]"],
+    most: int,
+    stopping: Callable[[], bool],
+) -> Iterator[Result]:
+    """Keep `most` users in hand. Who has not begun when the run is stopped does not begin."""
+    done: SimpleQueue[Future[list[Result]]] = SimpleQueue()
+    working: dict[Future[list[Result]], str] = {}
+    while True:
+        while len(working) < most and not stopping() and (turn := turns.take()):
+            future = begin(turn.retirements)
+            working[future] = turn.account_id
+            future.add_done_callback(done.put)
+        if not working:
+            return
+        future = _first(done)
+        turns.over(working.pop(future))
+        yield from future.result()
+
+
+def _first(done: "SimpleQueue[Future[list[Result]]]") -> "Future[list[Result]]":
+    """Wait for what is done next, with an ear for signals."""
+    while True:
+        with suppress(Empty):
+            return done.get(timeout=_TICK)
 
 
 def run_one(retirement: Retirement, job: Job, tools: Tools, accounts: Accounts) -> Result:
@@ -91,10 +133,49 @@ def _run_group(group: list[Retirement], job: Job, tools: Tools, accounts: Accoun
     return [run_one(retirement, job, tools, accounts) for retirement in group if not tools.stopping()]
 
 
-def _fairly(retirements: Sequence[Retirement]) -> list[list[Retirement]]:
-    """Group by user, and take one user of each account in turn, so that no account is waited for."""
-    accounts: dict[str, dict[str, list[Retirement]]] = defaultdict(lambda: defaultdict(list))
-    for retirement in retirements:
-        accounts[retirement.account_id][retirement.subject].append(retirement)
-    turns = zip_longest(*(users.values() for users in accounts.values()))
-    return [group for turn in turns for group in turn if group is not None]
+class _Turn(NamedTuple):
+    """One user of an account, and what is to be retired there."""
+
+    account_id: str
+    retirements: list[Retirement]
+
+
+class _Turns:
+    """Whose turn it is: the account's with the fewest users in hand, so that a slow one holds up no other."""
+
+    def __init__(self, retirements: Sequence[Retirement]) -> None:
+        users: dict[str, dict[str, list[Retirement]]] = defaultdict(lambda: defaultdict(list))
+        for retirement in retirements:
+            users[retirement.account_id][retirement.subject].append(retirement)
+        self._left = {account: deque(groups.values()) for account, groups in users.items()}
+        self._in_hand = Counter(dict.fromkeys(users, 0))
+        self._order = count()
+        # An entry counts only while its first number is what the account has in hand.
+        self._next: list[tuple[int, int, str]] = []
+        for account in users:
+            self._wait(account)
+
+    @property
+    def threads(self) -> int:
+        """How many threads these accounts keep busy."""
+        return min(max(_FEWEST, _EACH * len(self._left)), _MOST)
+
+    def take(self) -> _Turn | None:
+        """Take a user into hand; None if none is left."""
+        while self._next:
+            in_hand, _, account = heappop(self._next)
+            if in_hand == self._in_hand[account] and self._left[account]:
+                self._in_hand[account] += 1
+                turn = _Turn(account, self._left[account].popleft())
+                self._wait(account)
+                return turn
+        return None
+
+    def over(self, account: str) -> None:
+        """Note that a user of an account is no longer in hand."""
+        self._in_hand[account] -= 1
+        self._wait(account)
+
+    def _wait(self, account: str) -> None:
+        if self._left[account]:
+            heappush(self._next, (self._in_hand[account], next(self._order), account))

@@ -7,6 +7,7 @@ from birthright.retirement.model import Retirement
 from birthright.retirement.removal import give_back
 from birthright.retirement.work import Work
 
+_SWITCHING = frozenset({"disable", "confirm", "revert", "enable", "delete"})
 _IN_THE_MAKING = frozenset({"create", "hand-over", "prove", "discard"})
 
 
@@ -22,9 +23,10 @@ def _undo(work: Work) -> None:
     if r.planned.status == "Inactive":
         work.end("undone", "closed; the key stays disabled, as it was before")
         raise Over
-    if key.status == "Active" and r.intent is None:
+    if not _is_ours(r) or (key.status == "Active" and r.intent is None):
+        was = "is enabled" if key.status == "Active" else "was disabled by somebody else, and stays so"
         other = f"; its replacement {r.replacement.access_key_id} stays, too" if r.replacement else ""
-        work.end("undone", f"closed; the key was enabled all the time{other}")
+        work.end("undone", f"closed; the key {was}{other}")
         raise Over
     give_back(work, {"status": key.status})
 
@@ -40,3 +42,8 @@ def _refuse_impossible(r: Retirement) -> None:
         raise UsageError(
             f"a replacement of {r.access_key_id} is in the making", "run 'birthright apply --due' first"
         )
+
+
+def _is_ours(r: Retirement) -> bool:
+    """Whether it was we who disabled the key, or may have been."""
+    return r.disabled_at is not None or (r.intent is not None and r.intent.call in _SWITCHING)

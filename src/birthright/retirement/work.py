@@ -10,6 +10,7 @@ Every change of AWS goes through `Work.carry_out`:
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,7 +18,7 @@ import msgspec
 from birthright.errors import HandoverError, ReadError, UncertainError
 from birthright.retirement.accounts import Account
 from birthright.retirement.handover.interface import Destination, Owner
-from birthright.retirement.iam import Iam
+from birthright.retirement.iam import Go, Iam
 from birthright.retirement.journal.journal import Journal, Lock, Record
 from birthright.retirement.model import Intent, Retirement, State
 
@@ -112,8 +113,8 @@ class Work:
         if (note, due_at) != (self.retirement.note, self.retirement.due_at):
             self.record("observed", note=note, due_at=due_at)
 
-    def carry_out(self, intent: Intent, act: Callable[[], T], seen: dict[str, object]) -> T:
-        """Announce a call, make it, and return its answer.
+    def carry_out(self, intent: Intent, act: Callable[[Go], T], seen: dict[str, object]) -> T:
+        """Announce a call, make it, and return its answer; `act` asks right before it whether it may go.
 
         If it is not made, what was announced before and is not cleared up yet stands again. Raises Paused
         if AWS refuses, or if nobody knows what came of it.
@@ -124,7 +125,7 @@ class Work:
             self.record("outcome", intent.call, seen={"made": False, "why": "too late"}, intent=before)
             raise Paused("it took too long to announce the change; nothing was done")
         try:
-            return act()
+            return act(partial(self._may_go, intent))
         except UncertainError as error:
             raise Paused(f"{error.message}; the next run finds out what came of it", error) from None
         except HandoverError:

@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 from contextlib import suppress
-from pathlib import Path
 
 import msgspec
 
@@ -50,7 +49,8 @@ def destination(rest: str, owner: Owner) -> Destination:
                 f"command: {after!r} would look like an option",
                 "write --user={user_name}, or read user_name from standard input",
             )
-    return _Command(owner, (str(Path(filled[0]).expanduser()), *filled[1:]))
+    program = os.path.expanduser(filled[0])  # noqa: PTH111 - a Path drops the ./ that says "here"
+    return _Command(owner, (program, *filled[1:]))
 
 
 def actions(rest: str) -> tuple[tuple[str, str], ...]:  # noqa: ARG001 - every kind is asked the same

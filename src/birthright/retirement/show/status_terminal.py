@@ -15,7 +15,8 @@ from birthright.times import format_duration
 _GROUPS: tuple[tuple[str, str, tuple[State, ...]], ...] = (
     ("Stopped: a person has to look", "bold red", ("stopped",)),
     ("Reclaimed: somebody switched the key on again", "bold red", ("reclaimed",)),
-    ("Not begun", "bold", ("open", "created")),
+    ("Not begun", "bold", ("open",)),
+    ("Interrupted: the next run goes on", "bold yellow", ("created",)),
     ("Replaced: waiting until the new key is in use and the old one quiet", "bold yellow",
      ("handed-over", "proven", "moved")),
     ("Disabled: in quarantine", "bold yellow", ("disabled",)),
@@ -34,7 +35,7 @@ def render(retirements: Sequence[Retirement], now: datetime, out: TextIO) -> Non
 def _draw(console: Console, retirements: Sequence[Retirement], now: datetime) -> None:
     several = len({r.account_id for r in retirements}) > 1
     for title, style, states in _GROUPS:
-        group = [r for r in retirements if r.state in states]
+        group = sorted((r for r in retirements if r.state in states), key=_order)
         if group:
             console.print(Text(f"{title} ({len(group)})", style))
             console.print(_table(group, now, several=several))
@@ -54,6 +55,10 @@ def _table(group: Sequence[Retirement], now: datetime, *, several: bool) -> Tabl
         cells = [*account, r.user_name, r.access_key_id, when(r, now), note(r)]
         table.add_row(*(Text(printable(cell)) for cell in cells))
     return table
+
+
+def _order(r: Retirement) -> tuple[str, str, datetime]:
+    return r.account_id, r.user_name, r.opened_at
 
 
 def when(r: Retirement, now: datetime) -> str:
@@ -77,4 +82,5 @@ def _summary(retirements: Sequence[Retirement]) -> Text:
     if not retirements:
         return Text("No retirement.", "dim")
     still = sum(r.is_open for r in retirements)
-    return Text(f"{len(retirements)} retirements, {still} still open", "dim")
+    word = "retirement" if len(retirements) == 1 else "retirements"
+    return Text(f"{len(retirements)} {word}, {still} still open", "dim")

@@ -1,0 +1,86 @@
+"""`make soak`: the simulation of retirement, for as many sequences as one likes, on all cores.
+
+`python tests/soak.py --sequences 100000` runs so many; `--seed 1234` tells the story of one.
+"""
+
+import argparse
+import os
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "helpers"))
+
+from retirement_invariants import Judge
+from retirement_world import World, folder
+
+_CHUNK = 100
+_ROUNDS = 20
+
+
+def main() -> int:
+    """Run what was asked for; 1 if a promise was broken."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--sequences", type=int, default=100_000)
+    options.add_argument("--from", dest="first", type=int, default=0, help="the first seed")
+    options.add_argument("--seed", type=int, help="run this one, and tell its story")
+    chosen = options.parse_args()
+    if chosen.seed is not None:
+        return _tell(chosen.seed)
+    return _soak(chosen.first, chosen.sequences)
+
+
+def _soak(first: int, count: int) -> int:
+    began, done, broken, states = time.monotonic(), 0, 0, Counter[str]()
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        for failures, ended in pool.map(_run_chunk, range(first, first + count, _CHUNK)):
+            done, broken = done + _CHUNK, broken + len(failures)
+            states.update(ended)
+            for failure in failures:
+                print(failure, flush=True)
+            if done % 2000 == 0:
+                rate = done / (time.monotonic() - began)
+                print(f"{done} sequences, {broken} broken, {rate:.0f} a second", flush=True)
+    print(f"{done} sequences, {broken} broken; retirements ended as {dict(states)}")
+    return 1 if broken else 0
+
+
+def _run_chunk(first: int) -> tuple[list[str], Counter[str]]:
+    failures, states = [], Counter[str]()
+    for seed in range(first, first + _CHUNK):
+        world, failure = _run(seed)
+        states.update(r.state for r in world.planned_now)
+        if failure:
+            failures.append(f"seed {seed}: {failure}")
+    return failures, states
+
+
+def _run(seed: int) -> tuple[World, str]:
+    """Run one sequence; return its world, and what it broke."""
+    with tempfile.TemporaryDirectory() as base, folder(Path(base)) as place:
+        world = World(random.Random(seed), place)  # noqa: S311 - not for cryptography
+        failure = ""
+        try:
+            world.live(_ROUNDS)
+            world.settle()
+            Judge(world).all()
+        except AssertionError as error:
+            failure = str(error) or "AssertionError"
+        world.planned_now = world.journal.find()
+        world.close()
+        return world, failure
+
+
+def _tell(seed: int) -> int:
+    world, failure = _run(seed)
+    print("\n".join(world.story))
+    print(failure or "every promise held")
+    return 1 if failure else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
