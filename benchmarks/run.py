@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import judging
 import one_account
+import retiring
 import startup
 from measure import Row
 
@@ -17,6 +18,7 @@ BENCHMARKS: Mapping[str, Callable[[], Iterator[Row]]] = {
     "keys": one_account.keys_rows,
     "throttled": one_account.throttled_rows,
     "judging": judging.rows,
+    "retiring": retiring.rows,
 }
 
 

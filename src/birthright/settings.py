@@ -1,6 +1,7 @@
 """`birthright.toml`: the same choices as on the command line, kept in a file."""
 
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +11,7 @@ from birthright.errors import UsageError
 from birthright.times import parse_duration
 
 DEFAULT = Path("birthright.toml")
+_SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(days=3653)
 
 
 class ScanSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,8 +85,10 @@ def load_settings(path: Path | None) -> Settings:
 
 
 def _check_duration(path: Path, field: str, text: str) -> None:
-    """Refuse a duration that cannot be read, naming its place."""
+    """Refuse a duration that cannot be read, or is no time at all or longer than anybody waits."""
     try:
-        parse_duration(text)
+        length = parse_duration(text)
     except UsageError as error:
         raise UsageError(f"{path}: {field}: {error.message}", error.hint) from error
+    if not _SHORTEST <= length <= _LONGEST:
+        raise UsageError(f"{path}: {field}: {text!r} is not between 1s and 3653d")

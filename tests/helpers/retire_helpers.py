@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -179,7 +179,8 @@ class Scene:
 
     def call(self, *arguments: object) -> Ran:
         """Run a command in this process."""
-        ran = in_process(self.environment(), *arguments, "--config", self.folder / "birthright.toml")
+        with chdir(self.folder):
+            ran = in_process(self.environment(), *arguments, "--config", self.folder / "birthright.toml")
         self._note(ran.out, ran.err)
         return ran
 

@@ -27,6 +27,10 @@ _PERSON, _TROUBLE, _INTERRUPTED = 1, 3, 130
 @click.option("--due", is_flag=True, help="Go on with every retirement whose wait is over.")
 @click.option("--ticket", default="", metavar="ID", help="The change's ticket, for the journal.")
 @click.option("--reason", default="", metavar="TEXT", help="Why, in a sentence, for the journal.")
+@click.option(
+    "--handover", metavar="SPEC", help="The program or file of this machine that the plan hands secrets to."
+)
+@click.option("--again", is_flag=True, help="Also keys that somebody wanted back from an earlier plan.")
 @click.option("--yes", is_flag=True, help="Do not ask. Needed where nobody can answer.")
 @aws_options
 @journal_option
@@ -76,18 +80,31 @@ def _begun(options: dict[str, Any], retiring: "Retiring") -> "list[Retirement] |
     """Open the plan's retirements, once a person has agreed; None if nobody did."""
     from birthright.retirement.orders import orders
     from birthright.retirement.plan_file import check_fresh, load_plan
+    from birthright.retirement.vetting import vet
     from birthright.settings import load_settings
 
     plan = load_plan(options["file"])
     caller, now = retiring.accounts.own.identity.arn, retiring.tools.now()
     check_fresh(plan, now)
-    if load_settings(options["config"]).retirement.require_ticket and not options["ticket"]:
+    settings = load_settings(options["config"]).retirement
+    vet(plan, settings, options["handover"])
+    if settings.require_ticket and not options["ticket"]:
         raise UsageError("a ticket is required here", "name the change's ticket with --ticket")
     if not _agreed(plan, yes=options["yes"]):
         return None
     wanted = orders(plan, ticket=options["ticket"], reason=options["reason"], by=caller, now=now)
-    opened, open_already = retiring.tools.journal.begin(wanted, caller)
-    return opened + open_already
+    opened, standing = retiring.tools.journal.begin(wanted, caller, again=options["again"])
+    _tell_wanted_back(standing, plan.id)
+    return opened + standing
+
+
+def _tell_wanted_back(standing: "Sequence[Retirement]", plan_id: str) -> None:
+    """Say which keys an earlier plan took and somebody wanted back: they are left alone."""
+    from birthright.retirement.model import WANTED_BACK
+
+    keys = [r.access_key_id for r in standing if r.state in WANTED_BACK and r.plan.id != plan_id]
+    if keys:
+        click.echo(f"left alone, as somebody wanted them back before (--again): {', '.join(keys)}", err=True)
 
 
 def _agreed(plan: "Plan", *, yes: bool) -> bool:

@@ -1,7 +1,6 @@
 """`birthright plan`: what to do with the keys that fail, to be read before anything is changed."""
 
 import io
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -10,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from birthright.cli.common import config_option, store_option
+from birthright.cli.own_keys import own_keys
 from birthright.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import timedelta
 
     from birthright.findings.build import Selection
@@ -133,7 +132,7 @@ def _choices(options: dict[str, Any], settings: "Settings") -> "Choices":
         keys=options["key"],
         handover=options["handover"] or retirement.handover,
         protected=retirement.protected,
-        own_key_ids=frozenset(_own_keys(settings.scan.profile)),
+        own_key_ids=frozenset(own_keys(settings.scan.profile)),
         max_keys=retirement.max_keys,
         max_share=retirement.max_share,
         allow_ses=options["allow_ses"] or retirement.allow_ses,
@@ -149,34 +148,6 @@ def _expires(text: str) -> "timedelta":
         return parse_duration(text)
     except UsageError as error:
         raise UsageError(f"--expires: {error.message}", error.hint) from error
-
-
-def _own_keys(profile: str | None) -> "Iterator[str]":
-    """Name the long-lived keys that this environment would run with, as far as files and variables tell.
-
-    A role has none, but the profile it is taken on from may. What cannot be read is left out: `apply`
-    knows for certain.
-    """
-    import botocore.exceptions
-    from botocore.session import Session
-
-    if key := os.environ.get("AWS_ACCESS_KEY_ID"):
-        yield key
-    try:
-        session = Session()
-        profiles = session.full_config.get("profiles", {})
-        chosen = {profile, session.get_config_variable("profile"), "default"}
-    except (botocore.exceptions.BotoCoreError, OSError, UnicodeDecodeError):
-        return
-    seen: set[str] = set()
-    left = [name for name in chosen if name]
-    while left:
-        name = left.pop()
-        if name not in seen and isinstance(values := profiles.get(name), dict):
-            seen.add(name)
-            left.extend(filter(None, [values.get("source_profile")]))
-            if key := values.get("aws_access_key_id"):
-                yield key
 
 
 def _document(options: dict[str, Any], settings: "Settings") -> "Document":

@@ -36,6 +36,7 @@ class Retiring:
     """A run that changes AWS: the journal, the accounts and the tools, as the options say."""
 
     def __init__(self, options: dict[str, Any], journal: "Journal", settings: "Settings") -> None:
+        from birthright.cli.own_keys import own_keys
         from birthright.retirement.accounts import Accounts, Role
         from birthright.retirement.clock import AwsClock
         from birthright.retirement.handover.registry import destination
@@ -58,6 +59,7 @@ class Retiring:
             holder=holder(),
             lease=parse_duration(settings.retirement.lease),
             destination=destination,
+            own_key_ids=frozenset(own_keys(options["profile"] or scan.profile)),
         )
 
     def run(self, retirements: "Sequence[Retirement]", job: "Job") -> "list[Result]":

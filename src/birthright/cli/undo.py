@@ -32,19 +32,27 @@ def command(**options: Any) -> int:  # noqa: ANN401 - click hands over what it p
     from birthright.retirement.undo import undo
 
     with open_retiring(options) as retiring:
-        retirement = _latest(retiring, options["key"])
-        result = run_one(retirement, undo, retiring.tools, retiring.accounts)
-        render([result.retirement], retiring.tools.now(), sys.stdout)
-    if result.trouble:
-        raise result.trouble
-    if result.retirement.state != "undone":
-        raise UsageError(f"not undone: {result.waits or result.retirement.note}")
+        results = [
+            run_one(retirement, undo, retiring.tools, retiring.accounts)
+            for retirement in _to_undo(retiring, options["key"])
+        ]
+        render([result.retirement for result in results], retiring.tools.now(), sys.stdout)
+    for result in results:
+        if result.trouble:
+            raise result.trouble
+        if result.retirement.state != "undone":
+            raise UsageError(f"not undone: {result.waits or result.retirement.note}")
     return 0
 
 
-def _latest(retiring: "Retiring", key: str) -> "Retirement":
-    """Find the key's retirement, the last one if there were several. Raises UsageError."""
+def _to_undo(retiring: "Retiring", key: str) -> "list[Retirement]":
+    """Find the key's last retirement and, if that found it disabled, the one that left it so.
+
+    Raises UsageError if there is none.
+    """
     found = [r for r in retiring.tools.journal.find(key=key) if r.access_key_id == key]
     if not found:
         raise UsageError(f"the journal knows no retirement of {key}", "'birthright status' lists all")
-    return found[-1]
+    *earlier, last = found
+    left_off = [r for r in earlier if r.disabled_at and r.state != "undone"]
+    return [last, *left_off[-1:]] if last.planned.status == "Inactive" else [last]

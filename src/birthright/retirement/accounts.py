@@ -98,6 +98,11 @@ class Accounts:
         An account that could not be had is not tried again for a minute.
         """
         own = self.own
+        theirs = own.identity.arn.split(":")[1]
+        if theirs != partition:
+            raise CredentialsError(
+                f"the credentials are of the partition {theirs}, not {partition}", "use another --profile"
+            )
         if account_id == own.identity.account_id:
             return own
         with self._guard:

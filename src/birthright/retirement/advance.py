@@ -5,11 +5,11 @@ from datetime import datetime
 
 import msgspec
 
-from birthright.errors import BirthrightError, CredentialsError, ReadError
+from birthright.errors import BirthrightError, CredentialsError, LockedError, ReadError, UsageError
 from birthright.retirement.checks import Over, is_over
 from birthright.retirement.model import Retirement, State
 from birthright.retirement.recovery import lost_secret, recover
-from birthright.retirement.removal import delete, disable
+from birthright.retirement.removal import delete, disable, look
 from birthright.retirement.rotation import replace, watch, watch_quiet
 from birthright.retirement.work import Paused, Work
 
@@ -26,7 +26,7 @@ class Result(msgspec.Struct, frozen=True):
 
 def advance(work: Work) -> Result:
     """Take a retirement as far as it goes now. Raises JournalError, LockedError."""
-    if work.account.own_key_id == work.retirement.access_key_id:
+    if work.retirement.access_key_id in {work.account.own_key_id, *work.tools.own_key_ids}:
         error = CredentialsError("birthright runs with this very key", "use other credentials")
         return Result(work.retirement, str(error), error)
     return attempt(work, _go)
@@ -40,7 +40,9 @@ def attempt(work: Work, steps: Step) -> Result:
         pass
     except Paused as pause:
         return Result(work.retirement, pause.reason, pause.cause)
-    except ReadError as error:
+    except LockedError:
+        raise
+    except (ReadError, UsageError) as error:
         return Result(work.retirement, str(error), error)
     return Result(work.retirement, work.retirement.note if work.retirement.is_open else "")
 
@@ -56,8 +58,8 @@ def _next(r: Retirement, now: datetime) -> Step | None:
         return recover
     if r.state == "open" and now >= r.plan.expires_at and not _has_begun(r):
         return _expire
-    if r.disabled_at is not None and not is_over(r.disabled_at, r.terms.quarantine, now):
-        return None
+    if r.state == "disabled" and r.disabled_at and not is_over(r.disabled_at, r.terms.quarantine, now):
+        return look if r.due_at is None or now >= r.due_at else None
     steps: dict[State, Step] = {
         "open": disable if r.action == "retire" else replace,
         "created": lost_secret,

@@ -4,7 +4,9 @@ Every function reads AWS and returns, or ends the retirement because something m
 """
 
 from datetime import datetime, timedelta
+from typing import NoReturn
 
+from birthright.errors import AccessDeniedError, RefusedError
 from birthright.retirement.iam import LastUse, SeenKey
 from birthright.retirement.model import Retirement
 from birthright.retirement.work import Paused, Work
@@ -45,13 +47,27 @@ def find_key(work: Work, keys: dict[str, SeenKey] | None = None) -> SeenKey:
     r = work.retirement
     key = (read_keys(work) if keys is None else keys).get(r.access_key_id)
     if key is None:
-        work.end("gone", "somebody else deleted the key")
-        raise Over
+        end_missing(work)
     if key.created_at != r.planned.created_at:
         made = format_instant(key.created_at)
         work.end("stopped", f"the key was made {made}, not when the plan says: plan again")
         raise Over
     return key
+
+
+def end_missing(work: Work) -> NoReturn:
+    """End the retirement of a key that its user does not have: it is deleted, or the user was renamed."""
+    r = work.retirement
+    try:
+        owner = work.iam.last_use(r.access_key_id).user_name
+    except (AccessDeniedError, RefusedError):
+        # AWS answers this to questions about keys that are not there.
+        owner = ""
+    if owner and owner != r.user_name:
+        work.end("stopped", f"the key belongs to {owner} now, and is as it was left: plan again")
+    else:
+        work.end("gone", "somebody else deleted the key")
+    raise Over
 
 
 def require_status(work: Work, key: SeenKey, expected: str | None) -> None:
@@ -70,6 +86,26 @@ def require_inactive(work: Work, key: SeenKey) -> None:
     if key.status != "Inactive":
         work.end("reclaimed", "somebody switched the key on again; it stays", seen={"status": key.status})
         raise Over
+
+
+def require_replacement(work: Work, keys: dict[str, SeenKey]) -> None:
+    """Stop if the user would be left without a key: the replacement of a rotation is there and on."""
+    replacement = work.retirement.replacement
+    if replacement is None:
+        return
+    new = keys.get(replacement.access_key_id)
+    if new is None and not is_over(replacement.created_at, SETTLED, work.now()):
+        raise unsettled("the new key was made")
+    if new is None or new.status != "Active":
+        did = "deleted" if new is None else f"made {new.status}"
+        back = undo_hint(work.retirement) if work.retirement.disabled_at else ": plan again"
+        work.end("stopped", f"somebody has {did} the replacement {replacement.access_key_id}{back}")
+        raise Over
+
+
+def undo_hint(r: Retirement) -> str:
+    """Say that the old key is off, and how it is given back."""
+    return f"; the old key stays disabled: 'birthright undo {r.access_key_id}' enables it"
 
 
 def late_use(r: Retirement, use: LastUse, by: datetime) -> str:

@@ -9,21 +9,24 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 
 from birthright.times import now_exactly
 
-_GRAIN = timedelta(seconds=1)  # the header is cut to the second
+# The header is cut to the second, AWS's services are not quite together, and answers overtake each other.
+_APART = timedelta(seconds=5)
+_ABSURD = timedelta(days=36_500)
 
 
 class AwsClock:
     """The time of AWS's last answer, carried on by this machine's ticks; before it, this machine's time."""
 
     def __init__(
-        self, wall: Callable[[], datetime] = now_exactly, ticks: Callable[[], float] = time.monotonic
+        self, wall: Callable[[], datetime] = now_exactly, ticks: Callable[[], float] | None = None
     ) -> None:
-        self._ticks = ticks
+        self._ticks = ticks or _ticks()
         self._guard = threading.Lock()
-        self._at, self._since = wall(), ticks()
+        self._at, self._since = wall(), self._ticks()
 
     def now(self) -> datetime:
         """Return the present, UTC, with microseconds."""
@@ -34,12 +37,21 @@ class AwsClock:
         """Take AWS's time from a `Date` header; one that cannot be read says nothing."""
         try:
             told = parsedate_to_datetime(date).astimezone(UTC)
-        except ValueError:
+        except (ValueError, OverflowError):
             return
         with self._guard:
             present = self._now()
-            if not told <= present < told + _GRAIN:
+            if abs(told - present) > _ABSURD:
+                return
+            if told > present or present - told > _APART:
                 self._at, self._since = told, self._ticks()
 
     def _now(self) -> datetime:
         return self._at + timedelta(seconds=self._ticks() - self._since)
+
+
+def _ticks() -> Callable[[], float]:
+    """Choose a clock that only grows, and goes on while the machine sleeps, where there is one."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+    return time.monotonic

@@ -4,7 +4,7 @@ A guard sees facts only. None of them asks AWS: what moves after the plan, `appl
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
@@ -67,12 +67,20 @@ def _damaged(key: Candidate, _: Rules) -> Refusal | None:
 
 
 def _protected(key: Candidate, rules: Rules) -> Refusal | None:
-    for pattern in rules.choices.protected:
-        if fnmatchcase(key.user_name, pattern) or fnmatchcase(key.user_arn, pattern):
-            return Refusal(
-                f"the user is protected by {pattern!r}",
-                "nothing, or take the pattern out of [retirement] protected in birthright.toml",
-            )
+    pattern = protecting(key.user_name, key.user_arn, rules.choices.protected)
+    if pattern is None:
+        return None
+    return Refusal(
+        f"the user is protected by {pattern!r}",
+        "nothing, or take the pattern out of [retirement] protected in birthright.toml",
+    )
+
+
+def protecting(user_name: str, user_arn: str, patterns: Iterable[str]) -> str | None:
+    """Return the first pattern that protects a user, by name or ARN; None if none does."""
+    for pattern in patterns:
+        if fnmatchcase(user_name, pattern) or fnmatchcase(user_arn, pattern):
+            return pattern
     return None
 
 

@@ -38,11 +38,12 @@ class SeenKey(msgspec.Struct, frozen=True):
 
 
 class LastUse(msgspec.Struct, frozen=True):
-    """What GetAccessKeyLastUsed says; `at` is None where it knows of no use."""
+    """What GetAccessKeyLastUsed says; `at` is None where it knows of no use; `user_name`: whose key it is."""
 
     at: datetime | None
     region: str = ""
     service: str = ""
+    user_name: str = ""
 
 
 class NewKey(msgspec.Struct, frozen=True):
@@ -75,7 +76,7 @@ class Iam:
         page: dict[str, str] = {}
         while True:
             try:
-                answer = self._read("ListAccessKeys", "IsTruncated", UserName=user_name, **page)
+                answer = self._read("ListAccessKeys", "AccessKeyMetadata", UserName=user_name, **page)
             except ReadError as error:
                 if error.code == "NoSuchEntity":
                     return ()
@@ -84,15 +85,18 @@ class Iam:
                 SeenKey(key["AccessKeyId"], key["Status"], key["CreateDate"])
                 for key in answer["AccessKeyMetadata"]
             )
-            if not answer["IsTruncated"]:
+            if not answer.get("IsTruncated"):
                 return tuple(found)
+            if not answer.get("Marker"):
+                raise AnswerError("iam:ListAccessKeys: a page says nothing of the next one", "run it again")
             page = {"Marker": answer["Marker"]}
 
     def last_use(self, access_key_id: str) -> LastUse:
         """Ask when a key was last used. Raises ReadError."""
         answer = self._read("GetAccessKeyLastUsed", "AccessKeyLastUsed", AccessKeyId=access_key_id)
         used = answer["AccessKeyLastUsed"]
-        return LastUse(used.get("LastUsedDate"), used.get("Region", ""), used.get("ServiceName", ""))
+        owner = answer.get("UserName", "")
+        return LastUse(used.get("LastUsedDate"), used.get("Region", ""), used.get("ServiceName", ""), owner)
 
     def set_status(self, go: Go, user_name: str, access_key_id: str, status: str) -> str:
         """Switch a key `Active` or `Inactive`; return AWS's request id. Raises ReadError, UncertainError."""

@@ -30,6 +30,8 @@ State = Literal[
     "gone",
 ]
 ENDS: frozenset[State] = frozenset({"deleted", "reclaimed", "stopped", "undone", "gone"})
+# Ends by the will of a person, which another plan does not overrule by itself.
+WANTED_BACK: frozenset[State] = frozenset({"reclaimed", "undone"})
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,7 +105,8 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     call: `disable`, `confirm` (read back that it is off), `revert` (enable, as it was used at the last
     moment), `delete`, `enable` (undo), `create`, `hand-over`, `prove`, `discard` (delete a replacement
     nobody has), `annotate`.
-    access_key_id: the key concerned. keys_before: the user's key ids before a creation.
+    access_key_id: the key concerned. keys_before: the user's key ids before a creation. where: from
+    which machine, folder and Region a hand-over went, as its destination may mean another place elsewhere.
     """
 
     call: str
@@ -111,6 +114,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     access_key_id: str = ""
     token: str = ""
     keys_before: tuple[str, ...] = ()
+    where: str = ""
 
 
 class Retirement(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ The same findings, terms, choices and time give the same plan, byte for byte.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NoReturn
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 PLAN_SCHEMA = "birthright.plan/1"
 
 _SUFFIX = 6
+_HAND_OVER = "hand the new secret over: "
+_FILES = frozenset({"age", "profile"})
 
 
 class PlannedStep(msgspec.Struct, frozen=True):
@@ -134,12 +136,38 @@ def _items(candidates: Sequence[Candidate], rules: Rules, active: dict[str, int]
     touched = [key for key, item in zip(candidates, made, strict=True) if item.action != "refuse"]
     limits = Limits(rules.choices.max_keys, rules.choices.max_share)
     too_many = beyond(touched, limits, active)
-    return tuple(
+    kept = [
         _refused(key, too_many[key.account_id, key.access_key_id])
         if item.action != "refuse" and (key.account_id, key.access_key_id) in too_many
         else item
         for key, item in zip(candidates, made, strict=True)
-    )
+    ]
+    return tuple(_each_its_place(candidates, kept))
+
+
+def _each_its_place(candidates: Sequence[Candidate], items: Sequence[Item]) -> Iterator[Item]:
+    """Refuse all but the first of several new secrets that would go to one place: the last would be left."""
+    taken: set[tuple[str, str]] = set()
+    for key, item in zip(candidates, items, strict=True):
+        place = _place(item)
+        if place is None or place not in taken:
+            yield item
+        else:
+            advice = "give each user a destination of its own in [retirement.handover]"
+            yield _refused(key, Refusal("another user's new secret goes to the same place", advice))
+        if place is not None:
+            taken.add(place)
+
+
+def _place(item: Item) -> tuple[str, str] | None:
+    """Name the place of a rotation's new secret; None for a program, which knows where each one goes."""
+    if item.action != "rotate" or item.handover is None:
+        return None
+    kind = item.handover.partition(":")[0].strip()
+    if kind == "command":
+        return None
+    step = next(step.what for step in item.steps if step.what.startswith(_HAND_OVER))
+    return ("" if kind in _FILES else item.account_id), step
 
 
 def _item(key: Candidate, rules: Rules) -> Item:
@@ -214,9 +242,7 @@ def _handed_over(key: Candidate, handover: str | dict[str, str]) -> tuple[str, P
     where = destination(spec, owner).where
     kind, _, name = spec.partition(":")
     values = {"user_name": key.user_name, "account_id": key.account_id, "partition": key.partition}
-    return spec, _now(
-        f"hand the new secret over: {where}", aws_cli.hand_over(kind.strip(), name.strip(), values)
-    )
+    return spec, _now(f"{_HAND_OVER}{where}", aws_cli.hand_over(kind.strip(), name.strip(), values))
 
 
 def _no_client(service: str) -> NoReturn:

@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 # A plan of ten thousand keys has forty million bytes.
 _LONGEST = 256 * 1024 * 1024
+_SHORTEST, _LONGEST_WAIT = timedelta(seconds=1), timedelta(days=3653)
 _AGAIN = "make a new one with 'birthright plan'"
 
 
@@ -48,6 +49,7 @@ def load_plan(path: Path) -> Plan:
             f"{path} was edited since it was made", "plans are not edited: plan again with filters"
         )
     _check_times(plan, path)
+    _check_terms(plan, path)
     return plan
 
 
@@ -77,6 +79,14 @@ def _check_version(schema: str, path: Path) -> None:
         raise PlanError(f"{path} is not a plan: its schema is {schema[:40]!r}", _AGAIN)
     if int(found) > int(version):
         raise PlanError(f"{path} was written by a newer birthright", "upgrade birthright")
+
+
+def _check_terms(plan: Plan, path: Path) -> None:
+    """Refuse waits that are none: a digest is no signature."""
+    terms = plan.terms
+    waits = (terms.in_use, terms.quarantine, terms.quiet, terms.deadline)
+    if not all(_SHORTEST <= wait <= _LONGEST_WAIT for wait in waits):
+        raise PlanError(f"{path} is damaged: its waits are not between 1 s and ten years", _AGAIN)
 
 
 def _check_times(plan: Plan, path: Path) -> None:

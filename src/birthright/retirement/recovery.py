@@ -19,6 +19,7 @@ from birthright.retirement.checks import (
     late_use,
     over_at,
     read_keys,
+    require_replacement,
     require_status,
     seen_facts,
     unsettled,
@@ -31,8 +32,6 @@ from birthright.retirement.removal import (
     delete,
     give_back,
     note_deleted,
-    note_given_back,
-    note_reverted,
     revert,
     switch_off,
 )
@@ -85,7 +84,9 @@ def _after_disable(work: Work) -> None:
     then it was somebody else who switched it off.
     """
     r = work.retirement
-    key = find_key(work)
+    keys = read_keys(work)
+    key = find_key(work, keys)
+    require_replacement(work, keys)
     if key.status != "Inactive":
         require_status(work, key, r.planned.status)
     use = work.iam.last_use(key.access_key_id)
@@ -99,19 +100,15 @@ def _after_disable(work: Work) -> None:
 
 
 def _after_revert(work: Work) -> None:
-    key = find_key(work)
-    if key.status == "Active":
-        note_reverted(work, "", "it was used while it was being disabled")
-    else:
-        revert(work, "it was used while it was being disabled", {"how": _LOST})
+    """Ask again: reads may be old, and asking twice does no harm."""
+    find_key(work)
+    revert(work, "it was used while it was being disabled", {"how": _LOST})
 
 
 def _after_enable(work: Work) -> None:
-    key = find_key(work)
-    if key.status == "Active":
-        note_given_back(work, "")
-    else:
-        give_back(work, {"how": _LOST})
+    """Ask again, as above."""
+    find_key(work)
+    give_back(work, {"how": _LOST})
 
 
 def _after_delete(work: Work) -> None:
@@ -189,10 +186,28 @@ def _after_hand_over(work: Work) -> None:
     used = work.iam.last_use(replacement.access_key_id).at is not None
     if arrived or used:
         note_handed_over(work, Delivered(where=place.where))
-        return
-    if arrived is None:
-        _wait_until_use_shows(work, replacement.access_key_id, replacement.created_at)
-    discard(work, replacement.access_key_id, "the hand-over was interrupted and nobody uses the key")
+    elif arrived is None or _intent(work).where != work.here():
+        _leave_new_key(work, replacement.access_key_id, place.where)
+    elif not is_over(_intent(work).at, SETTLED, work.now()):
+        raise unsettled("the secret was stored")
+    else:
+        discard(work, replacement.access_key_id, "the hand-over was interrupted and nobody uses the key")
+
+
+def _leave_new_key(work: Work, access_key_id: str, where: str) -> None:
+    """Wait for a use that would say it; then a person has to look, as the key may be what is read there."""
+    replacement = work.retirement.replacement
+    assert replacement is not None  # noqa: S101 - for the type checker: set with this state
+    due = over_at(replacement.created_at, USE_SHOWS)
+    if work.now() < due:
+        work.wait(f"nobody knows whether the secret of {access_key_id} arrived at {where}", due)
+        raise Paused(work.retirement.note)
+    work.end(
+        "stopped",
+        f"nobody knows whether the secret of {access_key_id} is at {where}: look there;"
+        " if it is not, delete that key; then plan again",
+    )
+    raise Over
 
 
 def _after_proof(work: Work) -> None:

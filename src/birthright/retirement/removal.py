@@ -7,25 +7,34 @@
 5. Read again: it is still off and was not used. Then it is deleted.
 """
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from birthright.retirement.annotation import annotate
 from birthright.retirement.checks import (
     SETTLED,
     Over,
+    end_missing,
     find_key,
     is_over,
     late_use,
     over_at,
     patiently,
+    read_keys,
     require_inactive,
+    require_replacement,
     require_status,
     seen_facts,
+    undo_hint,
     unsettled,
 )
+from birthright.retirement.iam import LastUse, SeenKey
 from birthright.retirement.model import Intent, Retirement
 from birthright.retirement.work import Paused, Work
 from birthright.times import format_duration
+
+# When to look at a disabled key again, after it was disabled: nobody says how late a use can show up.
+_LOOKS = (timedelta(hours=1), timedelta(hours=4), timedelta(days=1))
 
 
 def disable(work: Work) -> None:
@@ -54,7 +63,7 @@ def switch_off(work: Work, seen: dict[str, object]) -> None:
 def _note_disabled(work: Work, request_id: str) -> None:
     """Record that AWS said yes; what is left is to make sure."""
     r, now = work.retirement, work.now()
-    due, wait = over_at(now, r.terms.quarantine), format_duration(r.terms.quarantine)
+    due, wait = _next_look(r, now, now), format_duration(r.terms.quarantine)
     work.record(
         "outcome", "disable", request_id, seen={"made": True}, state="disabled", disabled_at=now,
         due_at=due, note=f"disabled; to be deleted after {wait}",
@@ -68,8 +77,7 @@ def confirm(work: Work) -> None:
     assert r.disabled_at is not None  # noqa: S101 - for the type checker: set with this state
     key = patiently(work, r.access_key_id, "Inactive")
     if key is None:
-        work.end("gone", "somebody else deleted the key")
-        raise Over
+        end_missing(work)
     if key.status != "Inactive":
         if not is_over(r.disabled_at, SETTLED, work.now()):
             raise unsettled("the key is disabled")
@@ -88,7 +96,7 @@ def _note_confirmed(work: Work, seen: dict[str, object]) -> None:
     r, now = work.retirement, work.now()
     assert r.disabled_at is not None  # noqa: S101 - for the type checker: set with this state
     late = is_over(r.disabled_at, SETTLED, now)
-    begin: dict[str, Any] = {"disabled_at": now, "due_at": over_at(now, r.terms.quarantine)}
+    begin: dict[str, Any] = {"disabled_at": now, "due_at": _next_look(r, now, now)}
     work.record("observed", "disable", seen=seen, intent=None, **(begin if late else {}))
 
 
@@ -113,18 +121,46 @@ def note_reverted(work: Work, request_id: str, reason: str) -> None:
     raise Paused(note)
 
 
+def look(work: Work) -> None:
+    """Look after a disabled key: a use may show up late, and somebody may have switched it on again."""
+    key, use = _still_off(work)
+    r = work.retirement
+    assert r.disabled_at is not None  # noqa: S101 - for the type checker: set with this state
+    work.record("observed", seen=seen_facts(key, use), due_at=_next_look(r, r.disabled_at, work.now()))
+
+
+def _next_look(r: Retirement, disabled_at: datetime, now: datetime) -> datetime:
+    """Return when to look at a disabled key next; at the end of the quarantine at the latest."""
+    end = over_at(disabled_at, r.terms.quarantine)
+    return min(end, *(disabled_at + wait for wait in _LOOKS if disabled_at + wait > now), end)
+
+
+def _still_off(work: Work) -> tuple[SeenKey, LastUse]:
+    """Read that the key is off and unused; a key that was in use when it was disabled is given back."""
+    r = work.retirement
+    assert r.disabled_at is not None  # noqa: S101 - for the type checker: set with this state
+    keys = read_keys(work)
+    key = find_key(work, keys)
+    require_inactive(work, key)
+    require_replacement(work, keys)
+    use = work.iam.last_use(key.access_key_id)
+    reason = late_use(r, use, r.disabled_at)
+    if reason and use.at is not None and use.at <= r.disabled_at:
+        revert(work, reason, seen_facts(key, use))
+    if reason:
+        work.end("stopped", f"not deleted: {reason}{undo_hint(r)}", seen=seen_facts(key, use))
+        raise Over
+    return key, use
+
+
 def delete(work: Work) -> None:
     """Delete the key once the quarantine is over, if it is still off and unused."""
     r = work.retirement
+    key, use = _still_off(work)
     assert r.disabled_at is not None  # noqa: S101 - for the type checker: set with this state
-    key = find_key(work)
-    require_inactive(work, key)
-    use = work.iam.last_use(key.access_key_id)
-    reason = late_use(r, use, r.disabled_at)
-    if reason:
-        note = f"not deleted: {reason}; it stays disabled: 'birthright undo {r.access_key_id}' enables it"
-        work.end("stopped", note, seen=seen_facts(key, use))
-        raise Over
+    if not is_over(r.disabled_at, r.terms.quarantine, work.now()):
+        # The answers just now have set the clock right.
+        raise Paused("AWS's clock was not right a moment ago; the next run looks again")
     intent = Intent(call="delete", at=work.now(), access_key_id=r.access_key_id)
     try:
         request = work.carry_out(

@@ -17,13 +17,14 @@ import msgspec
 from birthright.errors import HandoverError, ReadError
 from birthright.retirement.accounts import Identity
 from birthright.retirement.checks import (
-    SETTLED,
     Over,
     find_key,
     is_over,
+    late_use,
     over_at,
     patiently,
     read_keys,
+    require_replacement,
     require_status,
     seen_facts,
     told_use,
@@ -40,6 +41,8 @@ from birthright.times import format_duration, format_instant
 # How long a new key may take until AWS accepts it everywhere.
 PROOF_PATIENCE = timedelta(seconds=60)
 _TRY_AGAIN = 2.0  # seconds
+# IAM's, STS's and our own idea of the time: a use of ours must never look like somebody else's.
+_CLOCKS_APART = timedelta(seconds=5)
 
 
 def replace(work: Work) -> None:
@@ -97,7 +100,9 @@ def _hand_over(work: Work, new: NewKey) -> None:
     r, place = work.retirement, work.destination()
     token = r.replacement.token if r.replacement else ""
     parcel = Parcel(access_key_id=new.access_key_id, secret=new.secret, token=token, ticket=r.ticket)
-    intent = Intent(call="hand-over", at=work.now(), access_key_id=new.access_key_id, token=token)
+    intent = Intent(
+        call="hand-over", at=work.now(), access_key_id=new.access_key_id, token=token, where=work.here()
+    )
     try:
         delivered = work.carry_out(intent, lambda _: place.deliver(parcel), {"to": place.where})
     except HandoverError as error:
@@ -198,7 +203,7 @@ def watch(work: Work) -> None:
     assert replacement is not None  # noqa: S101 - for the type checker: set with this state
     assert replacement.proof_ended_at is not None  # noqa: S101
     use = work.iam.last_use(new.access_key_id)
-    if use.at is not None and use.at > replacement.proof_ended_at:
+    if use.at is not None and use.at > replacement.proof_ended_at + _CLOCKS_APART:
         moved = msgspec.structs.replace(replacement, first_used_at=use.at)
         work.record(
             "observed", seen={"key": new.access_key_id, **seen_facts(new, use)}, state="moved",
@@ -225,7 +230,7 @@ def watch_quiet(work: Work) -> None:
     require_status(work, old, "Active")
     use = work.iam.last_use(old.access_key_id)
     since = _quiet_since(work, use)
-    if is_over(since, r.terms.quiet, work.now()):
+    if is_over(since, r.terms.quiet, work.now()) and not late_use(r, use, work.now()):
         switch_off(work, seen_facts(old, use))
         return
     due = over_at(since, r.terms.quiet)
@@ -246,14 +251,9 @@ def _both_keys(work: Work) -> tuple[SeenKey, SeenKey]:
     r = work.retirement
     keys = read_keys(work)
     old = find_key(work, keys)
+    require_replacement(work, keys)
     assert r.replacement is not None  # noqa: S101 - for the type checker: set with this state
-    new = keys.get(r.replacement.access_key_id)
-    if new is None and not is_over(r.replacement.created_at, SETTLED, work.now()):
-        raise unsettled("the new key was made")
-    if new is None or new.status != "Active":
-        state = "deleted" if new is None else f"made {new.status}"
-        work.end("stopped", f"somebody has {state} the replacement {r.replacement.access_key_id}: plan again")
-        raise Over
+    new = keys[r.replacement.access_key_id]
     require_status(work, old, "Active")
     return old, new
 

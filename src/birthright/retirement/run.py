@@ -26,7 +26,7 @@ from birthright.retirement.work import Tools, Work
 
 # Threads: most of the time they wait for AWS, which takes its time, or for their turn.
 _EACH = 4  # for each account
-_FEWEST = 16
+_FEWEST = 8  # a change that waits long for its turn is not fresh any more
 _MOST = 128
 _TICK = 0.2  # seconds between looks at the keyboard
 

@@ -2,9 +2,9 @@
 
 from birthright.errors import UsageError
 from birthright.retirement.advance import Result, attempt
-from birthright.retirement.checks import Over, find_key
+from birthright.retirement.checks import Over, find_key, read_keys
 from birthright.retirement.model import Retirement
-from birthright.retirement.removal import give_back
+from birthright.retirement.removal import give_back, note_deleted
 from birthright.retirement.work import Work
 
 _SWITCHING = frozenset({"disable", "confirm", "revert", "enable", "delete"})
@@ -19,25 +19,28 @@ def undo(work: Work) -> Result:
 def _undo(work: Work) -> None:
     r = work.retirement
     _refuse_impossible(r)
-    key = find_key(work)
+    keys = read_keys(work)
+    if r.access_key_id not in keys and r.intent and r.intent.call == "delete":
+        note_deleted(work, "")
+        raise Over
+    key = find_key(work, keys)
     if r.planned.status == "Inactive":
         work.end("undone", "closed; the key stays disabled, as it was before")
         raise Over
-    if not _is_ours(r) or (key.status == "Active" and r.intent is None):
+    if not _is_ours(r):
         was = "is enabled" if key.status == "Active" else "was disabled by somebody else, and stays so"
         other = f"; its replacement {r.replacement.access_key_id} stays, too" if r.replacement else ""
         work.end("undone", f"closed; the key {was}{other}")
         raise Over
+    # Asked for whatever reads show: they may be old.
     give_back(work, {"status": key.status})
 
 
 def _refuse_impossible(r: Retirement) -> None:
-    if r.state in {"deleted", "gone"}:
+    if r.state == "deleted":
         raise UsageError(
             f"{r.access_key_id} is deleted", "AWS cannot bring a deleted key back: make a new one"
         )
-    if r.state in {"undone", "reclaimed"}:
-        raise UsageError(f"{r.access_key_id} is enabled already", f"its retirement ended as {r.state}")
     if r.state == "created" or (r.intent and r.intent.call in _IN_THE_MAKING):
         raise UsageError(
             f"a replacement of {r.access_key_id} is in the making", "run 'birthright apply --due' first"

@@ -8,9 +8,11 @@ Every change of AWS goes through `Work.carry_out`:
     finds out; success is recorded by the caller, together with what it means.
 """
 
+import socket
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -24,6 +26,7 @@ from birthright.retirement.model import Intent, Retirement, State
 
 T = TypeVar("T")
 
+_OF_THIS_MACHINE = frozenset({"age", "command", "profile"})
 # A call that was announced longer ago is not made any more: what it would do may not be right by now.
 FRESH = timedelta(seconds=10)
 
@@ -41,7 +44,8 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     """What all retirements of a run share.
 
     now: AWS's time, UTC. sleep: seconds; returns early when the run is told to stop. stopping: whether
-    it is. holder: who holds the locks, for people. destination: finds the place of a new secret.
+    it is. holder: who holds the locks, for people. own_key_ids: the long-lived keys behind the
+    credentials in use, which are left alone. destination: finds the place of a new secret.
     """
 
     journal: Journal
@@ -51,6 +55,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     holder: str
     lease: timedelta
     destination: Callable[[str, Owner], Destination]
+    own_key_ids: frozenset[str] = frozenset()
 
 
 class Work:
@@ -66,6 +71,13 @@ class Work:
     def iam(self) -> Iam:
         """The account's IAM."""
         return self.account.iam
+
+    def here(self) -> str:
+        """Name what the destination rests on without saying so: this machine and folder, or the Region."""
+        kind = (self.retirement.handover or "").partition(":")[0].strip()
+        if kind in _OF_THIS_MACHINE:
+            return " ".join((socket.gethostname(), str(Path.home()), str(Path.cwd())))
+        return str(self.account.client("secretsmanager").meta.region_name)
 
     def now(self) -> datetime:
         """Return the present by AWS's clock, UTC."""

@@ -27,7 +27,7 @@ def test_a_retirement_is_opened_once(journal: Journal) -> None:
 def test_a_key_can_be_retired_again_after_an_end(journal: Journal) -> None:
     """Only an open retirement stands in the way of another plan."""
     lock, retirement = opened(journal)
-    journal.append(lock, retirement, record(changes={"state": "reclaimed"}))
+    journal.append(lock, retirement, record(changes={"state": "stopped"}))
     plan = msgspec.structs.replace(retirement.plan, id="plan-2")
     again = order(2, access_key_id=retirement.access_key_id, plan=plan)
     assert journal.begin([again], ACTOR) == ([again], [])
@@ -40,6 +40,30 @@ def test_the_same_plan_begins_nothing_twice(journal: Journal) -> None:
     undone = journal.append(lock, retirement, record(changes={"state": "undone"}))
     again = order(2, access_key_id=retirement.access_key_id)
     assert journal.begin([again, order(3)], ACTOR) == ([order(3)], [undone])
+
+
+def test_what_somebody_wanted_back_is_begun_again_only_on_purpose(journal: Journal) -> None:
+    """Another plan leaves alone a key that was reclaimed, unless it is told to; then that is settled."""
+    lock, retirement = opened(journal)
+    reclaimed = journal.append(lock, retirement, record(changes={"state": "reclaimed"}))
+    plans = [msgspec.structs.replace(retirement.plan, id=f"plan-{n}") for n in (2, 3)]
+    again, later = (
+        order(n, access_key_id=retirement.access_key_id, plan=plan) for n, plan in enumerate(plans, 2)
+    )
+    assert journal.begin([again], ACTOR) == ([], [reclaimed])
+    assert journal.begin([again], ACTOR, again=True) == ([again], [])
+    journal.append(journal.lock(again.subject, "me", NOW, LEASE), again, record(changes={"state": "stopped"}))
+    assert journal.begin([later], ACTOR) == ([later], [])
+
+
+def test_the_replacement_of_an_open_rotation_is_no_other_plans_business(journal: Journal) -> None:
+    """A plan that names the new key of a rotation gets the rotation, and begins nothing."""
+    lock, retirement = opened(journal)
+    replacement = Replacement(access_key_id="AKIANEW", created_at=NOW)
+    rotating = journal.append(
+        lock, retirement, record(changes={"state": "created", "replacement": replacement})
+    )
+    assert journal.begin([order(2, access_key_id="AKIANEW")], ACTOR) == ([], [rotating])
 
 
 def test_the_database_itself_refuses_a_second_open_retirement(journal: Journal, place: str) -> None:

@@ -86,7 +86,7 @@ def test_both_databases_tell_the_same(
 
 
 def _empty(journal: Journal) -> None:
-    with journal._writing.begin() as connection:
+    with journal._writer._engine.begin() as connection:
         for table in ("steps", "retirements", "locks"):
             connection.exec_driver_sql(f"delete from {table}")  # noqa: S608
         connection.exec_driver_sql("update chain set seq = 0, digest = ''")

@@ -82,7 +82,7 @@ def test_postgresql_writes_through(postgresql_url: str) -> None:
     try:
         with open_journal(postgresql_url) as journal:
             for _ in range(2):
-                with journal._writing.connect() as connection:
+                with journal._writer._engine.connect() as connection:
                     assert connection.exec_driver_sql("show synchronous_commit").scalar() == "on"
     finally:
         run(postgresql_url, ["alter role postgres reset synchronous_commit"])

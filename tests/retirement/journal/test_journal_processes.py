@@ -3,9 +3,13 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+from birthright.errors import LockedError
+from birthright.retirement.journal.journal import Journal
 from birthright.retirement.journal.opening import open_journal
+from journal_helpers import ACTOR, LEASE, NOW, order, record
 
 WRITER = Path(__file__).parents[2] / "helpers" / "journal_writer.py"
 
@@ -75,3 +79,29 @@ def test_a_full_disk(tmp_path: Path) -> None:
         checked = journal.verify()
         assert (checked.steps, checked.problem) == (len(steps) + 1, None)
         assert journal.get("retirement-1").note.split()[0] == steps[-1]
+
+
+def test_threads_that_write_together_spoil_nothing_for_each_other(journal: Journal) -> None:
+    """Writes that share a transaction are all there; one that is refused is refused alone."""
+    held = [journal.lock(f"account/user-{n}", "me", NOW, LEASE) for n in range(8)]
+    begun, _ = journal.begin([order(n) for n in range(8)], ACTOR)
+    journal.release(held[3])
+    outcomes: list[str] = []
+
+    def write(number: int) -> None:
+        current = begun[number]
+        try:
+            for step in range(20):
+                current = journal.append(held[number], current, record(step, changes={"note": f"{step}"}))
+            outcomes.append("written")
+        except LockedError:
+            outcomes.append("refused")
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["refused", *["written"] * 7]
+    assert journal.verify().problem is None
+    assert journal.verify().steps == 8 + 7 * 20

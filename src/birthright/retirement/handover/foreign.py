@@ -158,6 +158,9 @@ def _revealed(value: object) -> object:
     return value.reveal() if isinstance(value, Secret) else value
 
 
+_DENIED_ACTION = re.compile(r"not authorized to perform: ([a-z0-9-]{1,40}:[A-Za-z]{1,60})\b")
+
+
 def _answered(response: Any, action: str) -> _Failure:  # noqa: ANN401 - botocore's answers have no type
     """Judge by AWS's code. A fault of the server may come after the deed, a refusal never does."""
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", _SERVER_FAULT))
@@ -168,7 +171,9 @@ def _answered(response: Any, action: str) -> _Failure:  # noqa: ANN401 - botocor
     if code in _SLOW_DOWN or status == _TOO_MANY:
         return _Failure(f"{action}: AWS asks to slow down", "run it again later", code, again=True)
     if "AccessDenied" in code:
-        return _Failure(f"{action} is denied", _DENIED, code)
+        # One call may need several permissions; AWS names the one that is missing.
+        named = _DENIED_ACTION.search(str(response.get("Error", {}).get("Message", "")))
+        return _Failure(f"{named[1] if named else action} is denied", _DENIED, code)
     return _Failure(f"{action}: AWS refuses: {code}", "look at the destination and the permissions", code)
 
 

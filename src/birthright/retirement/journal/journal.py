@@ -1,6 +1,5 @@
 """The journal: opens retirements, keeps locks, appends steps. One object serves all threads of a process."""
 
-import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +22,8 @@ from birthright.retirement.journal.encoding import (
 from birthright.retirement.journal.schema import chain, locks, retirements, steps
 from birthright.retirement.journal.trouble import damaged, translated
 from birthright.retirement.journal.verifying import Verification, verify
-from birthright.retirement.model import Retirement, Step
+from birthright.retirement.journal.writing import Writer
+from birthright.retirement.model import WANTED_BACK, Retirement, Step
 
 _BATCH = 500
 
@@ -41,6 +41,7 @@ _EXTEND = (
     .where(locks.c.subject == bindparam("held"), locks.c.token == bindparam("by_token"))
     .values(expires_at=bindparam("until"))
 )
+_RELEASE = delete(locks).where(locks.c.subject == bindparam("held"), locks.c.token == bindparam("by_token"))
 _HOLDER = select(locks.c.holder, locks.c.expires_at).where(locks.c.subject == bindparam("held"))
 
 
@@ -83,12 +84,10 @@ class Journal:
     def __init__(self, engine: Engine, place: str) -> None:
         self.place = place
         self._engine = engine
-        self._writing = engine.execution_options(begin_with="BEGIN IMMEDIATE")
+        self._writer = Writer(engine, place)
         # All of one reading sees the same moment.
         snapshot = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
         self._reading = engine.execution_options(**snapshot)
-        # The threads of one process queue here: SQLite's own waiting sleeps longer than a step takes.
-        self._turn = threading.Lock()
         upsert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
         taken = upsert(locks)
         names = ("token", "holder", "taken_at", "expires_at")
@@ -104,32 +103,14 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def begin(self, orders: Sequence[Retirement], actor: str) -> tuple[list[Retirement], list[Retirement]]:
+    def begin(
+        self, orders: Sequence[Retirement], actor: str, *, again: bool = False
+    ) -> tuple[list[Retirement], list[Retirement]]:
         """Open retirements, all or none; return those opened, and what stands for the others already.
 
-        That is a key's open retirement, or the one that the same plan has led to before.
+        See `_earlier_ones`; `again`: also keys that somebody wanted back before.
         """
-        opened: dict[tuple[str, str], Retirement] = {}
-        existing: dict[tuple[str, str], Retirement] = {}
-        with self._write() as connection:
-            seq, digest = connection.execute(_HEAD).one()
-            found = _earlier_ones(connection, orders)
-            for order in orders:
-                key = order.account_id, order.access_key_id
-                if key in found or key in opened:
-                    existing[key] = found.get(key) or opened[key]
-                else:
-                    opened[key] = read_retirement(json_text(order))
-            rows = []
-            for order in opened.values():
-                record = Record(kind="opened", at=order.opened_at, actor=actor)
-                rows.append(_link(seq, digest, order.id, record, json_text(order)))
-                seq, digest = rows[-1]["seq"], rows[-1]["digest"]
-            if rows:
-                connection.execute(_ADD_STEP, rows)
-                connection.execute(_ADD_RETIREMENT, [columns_of(order) for order in opened.values()])
-                connection.execute(_ADVANCE, {"new_seq": seq, "new_digest": digest})
-        return list(opened.values()), list(existing.values())
+        return self._writer.write(lambda connection: _begin(connection, orders, actor, again=again))
 
     def get(self, retirement_id: str) -> Retirement:
         """Return a retirement as it stands; JournalError if there is none of that id."""
@@ -174,17 +155,19 @@ class Journal:
             "taken_at": instant_text(now),
             "expires_at": instant_text(lock.expires_at),
         }
-        with self._write() as connection:
+
+        def act(connection: Connection) -> None:
             if connection.execute(self._take, row).rowcount != 1:
                 raise _locked(connection, subject)
+
+        self._writer.write(act)
         return lock
 
     def release(self, lock: Lock) -> None:
         """Let go of a lock; nothing happens if somebody else has taken it over."""
-        with self._write() as connection:
-            connection.execute(
-                delete(locks).where(locks.c.subject == lock.subject, locks.c.token == lock.token)
-            )
+        self._writer.write(
+            lambda connection: connection.execute(_RELEASE, {"held": lock.subject, "by_token": lock.token})
+        )
 
     def append(self, lock: Lock, retirement: Retirement, record: Record) -> Retirement:
         """Write a step and what it changes, all or nothing, on the disk when this returns; extend the lock.
@@ -193,7 +176,8 @@ class Journal:
         journal's retirement is no longer the one given.
         """
         expires_at = max(lock.expires_at, record.at + lock.lease)
-        with self._write() as connection:
+
+        def act(connection: Connection) -> Retirement:
             changes = json_text(record.changes)
             # Only what can be read back is written.
             changed = read_retirement(json_text(msgspec.structs.replace(retirement, **record.changes)))
@@ -205,6 +189,9 @@ class Journal:
             connection.execute(_ADD_STEP, step)
             self._change(connection, retirement, columns_of(changed))
             connection.execute(_ADVANCE, {"new_seq": step["seq"], "new_digest": step["digest"]})
+            return changed
+
+        changed = self._writer.write(act)
         lock.expires_at = expires_at
         return changed
 
@@ -226,11 +213,6 @@ class Journal:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
-
-    @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        with translated(self.place), self._turn, self._writing.begin() as connection:
-            yield connection
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:
@@ -261,6 +243,37 @@ class Journal:
         connection.execute(_CHANGE, {**row, **asked, "before": stored})
 
 
+def _begin(
+    connection: Connection, orders: Sequence[Retirement], actor: str, *, again: bool
+) -> tuple[list[Retirement], list[Retirement]]:
+    """Open what can be opened; return that, and what stands for the others."""
+    standing = _earlier_ones(connection, orders, again=again)
+    opened: dict[tuple[str, str], Retirement] = {}
+    existing: dict[tuple[str, str], Retirement] = {}
+    for order in orders:
+        key = order.account_id, order.access_key_id
+        if key in standing or key in opened:
+            existing[key] = standing.get(key) or opened[key]
+        else:
+            opened[key] = read_retirement(json_text(order))
+    if opened:
+        _open(connection, list(opened.values()), actor)
+    return list(opened.values()), list(existing.values())
+
+
+def _open(connection: Connection, orders: Sequence[Retirement], actor: str) -> None:
+    """Write the first step and the row of each."""
+    seq, digest = connection.execute(_HEAD).one()
+    rows = []
+    for order in orders:
+        record = Record(kind="opened", at=order.opened_at, actor=actor)
+        rows.append(_link(seq, digest, order.id, record, json_text(order)))
+        seq, digest = rows[-1]["seq"], rows[-1]["digest"]
+    connection.execute(_ADD_STEP, rows)
+    connection.execute(_ADD_RETIREMENT, [columns_of(order) for order in orders])
+    connection.execute(_ADVANCE, {"new_seq": seq, "new_digest": digest})
+
+
 def _link(seq: int, digest: str, retirement_id: str, record: Record, changes: str) -> dict[str, Any]:
     """Return the row of the step that follows the one with `seq` and `digest`."""
     step = {
@@ -278,22 +291,32 @@ def _link(seq: int, digest: str, retirement_id: str, record: Record, changes: st
     return {**step, "digest": digest_of(step)}
 
 
-def _earlier_ones(connection: Connection, orders: Sequence[Retirement]) -> dict[tuple[str, str], Retirement]:
-    """Return, by account and key, what stands for an order already: an open retirement, or one of its plan.
+def _earlier_ones(
+    connection: Connection, orders: Sequence[Retirement], *, again: bool
+) -> dict[tuple[str, str], Retirement]:
+    """Return, by account and key, what stands for an order already, or against it.
 
-    What the same plan has led to is not begun again: a key that was given back meanwhile stays.
+    That is an open retirement of the key, or one whose replacement it is; what the same plan has led to
+    before; and, unless `again`, one that ended because somebody wanted the key back.
     """
     plans = {order.plan.id for order in orders}
-    found = []
+    standing: dict[tuple[str, str], Retirement] = {}
     table = retirements.c
     for start in range(0, len(orders), _BATCH):
         some = [order.access_key_id for order in orders[start : start + _BATCH]]
-        query = (
-            select(table.data).where(table.access_key_id.in_(some)).order_by(table.is_open, table.opened_at)
-        )
-        found += [read_retirement(data) for data in connection.execute(query).scalars()]
-    standing = (r for r in found if r.is_open or r.plan.id in plans)
-    return {(r.account_id, r.access_key_id): r for r in standing}
+        about = or_(table.access_key_id.in_(some), table.replacement_key_id.in_(some))
+        query = select(table.data).where(about).order_by(table.opened_at, table.id)
+        for data in connection.execute(query).scalars():
+            r = read_retirement(data)
+            if r.replacement and r.is_open:
+                standing[r.account_id, r.replacement.access_key_id] = r
+            key = r.account_id, r.access_key_id
+            if r.is_open or r.plan.id in plans or (r.state in WANTED_BACK and not again):
+                standing[key] = r
+            elif key in standing and not standing[key].is_open and standing[key].plan.id not in plans:
+                # A later plan was begun on purpose, so what a person wanted before is settled.
+                del standing[key]
+    return standing
 
 
 def _locked(connection: Connection, subject: str, *, lost: bool = False) -> LockedError:
