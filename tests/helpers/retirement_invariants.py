@@ -124,10 +124,11 @@ class Judge:
         # IAM deletes without conditions: what somebody does between our last look and the deletion, or
         # what listings do not show yet, cannot be seen by anybody.
         unseen = timedelta(seconds=1 + self.world.box.cloud.dials.consistency)
+        seen = {status}
         for entry in before:
-            if entry.at < deletion - unseen:
-                status = _status(entry) or status
-        return offs[0].at if offs and status == "Inactive" else None
+            status = _status(entry) or status
+            seen = {status} if entry.at < deletion - unseen else {*seen, status}
+        return offs[0].at if offs and "Inactive" in seen else None
 
     def made_keys(self) -> None:
         """3."""

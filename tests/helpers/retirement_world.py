@@ -175,6 +175,8 @@ class World:
         self.journal.begin(self.planned, "arn:aws:iam::111122223333:user/birthright-scanner")
         self.tell(f"planned at {now}")
         self._calm = False
+        if self.choose.random() < 0.8:
+            self.work()
         for _ in range(rounds):
             happening = self.choose.choice(
                 (self.work, self.work, self.work, self.pass_time, self.pass_time, self.somebody, self.trouble)
@@ -214,11 +216,11 @@ class World:
         if dice < 0.02:
             self.tell(f"crash at {where}")
             raise Crash
-        if dice < 0.05:
+        if dice < 0.09:
             self.somebody(quick=True)
-        elif dice < 0.06 and where == "journal":
+        elif dice < 0.10 and where == "journal":
             self.clock.advance(timedelta(seconds=self.choose.choice((1, 8, 70, 400))))
-        elif dice < 0.08 and self._depth < 2:
+        elif dice < 0.11 and self._depth < 2:
             self.work("second worker")
 
     def pass_time(self) -> None:
@@ -246,7 +248,7 @@ class World:
             self._undo,
         ]
         if not quick:
-            acts += [self._delete, self._add]
+            acts += [self._delete, self._add, self._undo]
         with suppress(UsageError):
             self.choose.choice(acts)()
 
@@ -289,7 +291,7 @@ class World:
         self.clock.advance(timedelta(minutes=2))
 
     def _undo(self) -> None:
-        if self._depth == 0 and self.choose.random() < 0.3:
+        if self._depth == 0:
             found = self.journal.find()
             self.take_back(self.choose.choice(found))
 

@@ -38,7 +38,8 @@ def over_at(since: datetime, wait: timedelta) -> datetime:
 
 
 def read_keys(work: Work) -> dict[str, SeenKey]:
-    """Read the user's keys, by id. Raises ReadError."""
+    """Read the user's keys, by id; what they show is of `work.looked_at`, or later. Raises ReadError."""
+    work.looked_at = work.now()
     return {key.access_key_id: key for key in work.iam.keys(work.retirement.user_name)}
 
 
@@ -94,7 +95,7 @@ def require_replacement(work: Work, keys: dict[str, SeenKey]) -> None:
     if replacement is None:
         return
     new = keys.get(replacement.access_key_id)
-    if new is None and not is_over(replacement.created_at, SETTLED, work.now()):
+    if new is None and not is_over(replacement.created_at, SETTLED, work.looked_at):
         raise unsettled("the new key was made")
     if new is None or new.status != "Active":
         did = "deleted" if new is None else f"made {new.status}"

@@ -115,7 +115,7 @@ def _after_delete(work: Work) -> None:
     """If it is gone, it is done; else every check is made again."""
     if read_keys(work).get(work.retirement.access_key_id) is None:
         note_deleted(work, "")
-    elif not is_over(_intent(work).at, SETTLED, work.now()):
+    elif not is_over(_intent(work).at, SETTLED, work.looked_at):
         raise unsettled("the key is deleted")
     else:
         delete(work)
@@ -174,7 +174,7 @@ def _after_hand_over(work: Work) -> None:
     replacement = work.retirement.replacement
     assert replacement is not None  # noqa: S101 - for the type checker: set with this state
     if replacement.access_key_id not in read_keys(work):
-        if not is_over(replacement.created_at, SETTLED, work.now()):
+        if not is_over(replacement.created_at, SETTLED, work.looked_at):
             raise unsettled("the new key was made")
         note_discarded(work, "", "somebody else deleted it")
         return
@@ -188,7 +188,7 @@ def _after_hand_over(work: Work) -> None:
         note_handed_over(work, Delivered(where=place.where))
     elif arrived is None or _intent(work).where != work.here():
         _leave_new_key(work, replacement.access_key_id, place.where)
-    elif not is_over(_intent(work).at, SETTLED, work.now()):
+    elif not is_over(_intent(work).at, SETTLED, work.looked_at):
         raise unsettled("the secret was stored")
     else:
         discard(work, replacement.access_key_id, "the hand-over was interrupted and nobody uses the key")

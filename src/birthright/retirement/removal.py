@@ -79,7 +79,7 @@ def confirm(work: Work) -> None:
     if key is None:
         end_missing(work)
     if key.status != "Inactive":
-        if not is_over(r.disabled_at, SETTLED, work.now()):
+        if not is_over(r.disabled_at, SETTLED, work.looked_at):
             raise unsettled("the key is disabled")
         require_inactive(work, key)
     use = work.iam.last_use(key.access_key_id)

@@ -2,7 +2,7 @@
 
 from birthright.errors import UsageError
 from birthright.retirement.advance import Result, attempt
-from birthright.retirement.checks import Over, find_key, read_keys
+from birthright.retirement.checks import SETTLED, Over, find_key, is_over, read_keys, unsettled
 from birthright.retirement.model import Retirement
 from birthright.retirement.removal import give_back, note_deleted
 from birthright.retirement.work import Work
@@ -25,6 +25,8 @@ def _undo(work: Work) -> None:
         raise Over
     key = find_key(work, keys)
     if r.planned.status == "Inactive":
+        if r.intent and r.intent.call == "delete" and not is_over(r.intent.at, SETTLED, work.looked_at):
+            raise unsettled("the key is deleted or not")
         work.end("undone", "closed; the key stays disabled, as it was before")
         raise Over
     if not _is_ours(r):

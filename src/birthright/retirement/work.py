@@ -10,7 +10,7 @@ Every change of AWS goes through `Work.carry_out`:
 
 import socket
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,9 +26,14 @@ from birthright.retirement.model import Intent, Retirement, State
 
 T = TypeVar("T")
 
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
 _OF_THIS_MACHINE = frozenset({"age", "command", "profile"})
 # A call that was announced longer ago is not made any more: what it would do may not be right by now.
 FRESH = timedelta(seconds=10)
+# Nor one that rests on a look at AWS longer ago than this: a process can be held up at any point.
+_LOOK_HOLDS = timedelta(seconds=30)
+_RESTING_ON_A_LOOK = frozenset({"disable", "delete", "create"})
 
 
 class Paused(Exception):  # noqa: N818 - no error: the retirement goes on at the next run
@@ -59,12 +64,16 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Work:
-    """One retirement, locked, with the account it is in. `retirement` is always what the journal says."""
+    """One retirement, locked, with the account it is in. `retirement` is always what the journal says.
+
+    looked_at: a moment right before the user's keys were read the last time, UTC.
+    """
 
     def __init__(self, retirement: Retirement, tools: Tools, account: Account, lock: Lock) -> None:
         self.retirement = retirement
         self.tools = tools
         self.account = account
+        self.looked_at = _NEVER
         self._lock = lock
 
     @property
@@ -149,4 +158,6 @@ class Work:
 
     def _may_go(self, intent: Intent) -> bool:
         now = self.now()
+        if intent.call in _RESTING_ON_A_LOOK and now - self.looked_at > _LOOK_HOLDS:
+            return False
         return self._lock.is_mine(now) and now - intent.at <= FRESH
