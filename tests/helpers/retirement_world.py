@@ -20,6 +20,7 @@ from birthright.errors import UsageError
 from birthright.retirement.accounts import Accounts
 from birthright.retirement.advance import Result, advance
 from birthright.retirement.clock import AwsClock
+from birthright.retirement.handover import foreign
 from birthright.retirement.handover.registry import destination
 from birthright.retirement.journal.journal import Journal
 from birthright.retirement.journal.opening import open_journal
@@ -83,6 +84,8 @@ class Plug:
 
 
 PLUG = Plug()
+# Hand-overs wait in real time before they ask again; a world's time is its own.
+foreign.PAUSES = (0.0, 0.0, 0.0, 0.0)
 
 
 @contextmanager
