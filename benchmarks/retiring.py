@@ -66,7 +66,8 @@ def _throttled(ours: Applied, rate: int) -> Iterator[Row]:
 def _free(ours: Applied, plain: Applied) -> Iterator[Row]:
     cpu, plain_cpu = ours.run.cpu, plain.run.cpu
     what = "retiring, not throttled: "
-    yield Row(f"{what}CPU to boto3", _s(cpu), _s(plain_cpu), cpu / plain_cpu, 1.3)
+    # The plain script looks at no answer and writes nothing down, so this is a price, not a promise.
+    yield Row(f"{what}CPU to boto3 (no limit)", _s(cpu), _s(plain_cpu), cpu / plain_cpu, _UNBOUND)
     wall, plain_wall = ours.run.wall, plain.run.wall
     yield Row(f"{what}wall to boto3", _s(wall), _s(plain_wall), wall / plain_wall, _UNBOUND)
     yield Row("peak memory", f"{ours.run.peak:.0f} MiB", "250 MiB", ours.run.peak / 250, 1.0)

@@ -467,27 +467,94 @@ def test_undo_after_our_own_delete_went_through(lab: Lab) -> None:
 # Time
 
 
-def test_one_wrong_date_ends_no_quarantine(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer that claims to come from next year deletes nothing."""
+def once(lab: Lab, call: str, wrong: timedelta) -> Callable[[str], datetime | None]:
+    """Bend the Date of the next answer to this call, and no other."""
+
+    def bend(text: str) -> datetime | None:
+        if f"Action={call}" not in text:
+            return None
+        lab.dates = lambda _: None
+        return lab.clock.now() + wrong
+
+    return bend
+
+
+@pytest.mark.parametrize("call", ["GetCallerIdentity", "ListAccessKeys", "GetAccessKeyLastUsed"])
+def test_one_wrong_date_ends_no_quarantine(lab: Lab, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that claims to come from next year deletes nothing, and does not lengthen the wait."""
     lab.doubt_time(monkeypatch)
     key = lab.idle()
     lab.begin()
     lab.clock.advance(timedelta(days=1))
-    for call in ("GetCallerIdentity", "ListAccessKeys", "GetAccessKeyLastUsed"):
-        left = [call]
-
-        def ahead(text: str, left: list[str] = left) -> datetime | None:
-            if left and f"Action={left[0]}" in text:
-                left.clear()
-                return lab.clock.now() + timedelta(days=365)
-            return None
-
-        lab.dates = ahead
-        PLUG.accounts._patient_identity(PLUG.accounts.own.client("sts"))
-        for _ in range(3):
-            lab.work()
+    lab.dates = bend = once(lab, call, timedelta(days=365))
+    PLUG.accounts._patient_identity(PLUG.accounts.own.client("sts"))
+    for _ in range(3):
+        lab.work()
+    assert lab.dates is not bend
     assert (lab.last.state, lab.status(key.access_key_id)) == ("disabled", "Inactive")
     assert lab.later(days=13, minutes=1).state == "deleted"
+
+
+def test_one_wrong_date_makes_nothing_wait_for_a_year(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody switches the key on while we make sure that it is off: the look ends all the same."""
+    lab.doubt_time(monkeypatch)
+    key = lab.idle()
+    lab.dates = once(lab, "UpdateAccessKey", timedelta(days=365))
+
+    def between(_: str) -> None:
+        assert lab.box.calls["ListAccessKeys"] < 300, "it looks again and again"
+        if lab.ours("UpdateAccessKey") and key.status == "Inactive":
+            lab.box.people.set_status(key.access_key_id, "Active")
+
+    lab.between = between
+    lab.begin()
+    lab.later(minutes=6)
+    assert (lab.last.state, key.status) == ("reclaimed", "Active")
+
+
+def test_one_wrong_date_hides_no_last_use(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old key is used right before it is switched off, and AWS's yes is dated next year: it is on again."""
+    lab.doubt_time(monkeypatch)
+    old = lab.busy()
+    lab.begin()
+    lab.clock.advance(timedelta(minutes=1))
+    lab.use_replacements()
+    lab.later(days=1)
+    lab.dates = once(lab, "UpdateAccessKey", timedelta(days=365))
+
+    def between(where: str) -> None:
+        if where == "call" and lab.announced("disable"):
+            lab.between = None
+            lab.box.people.use_key(old.access_key_id)
+
+    lab.between = between
+    lab.later(days=3)
+    assert lab.between is None
+    assert (lab.last.state, old.status) == ("moved", "Active")
+
+
+def test_one_wrong_date_makes_no_quarantine_longer(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS's yes to the disabling is dated next year: the quarantine runs from now."""
+    lab.doubt_time(monkeypatch)
+    lab.idle()
+    lab.dates = once(lab, "UpdateAccessKey", timedelta(days=365))
+    lab.begin()
+    assert lab.later(days=13, hours=23).state == "disabled"
+    assert lab.later(hours=2).state == "deleted"
+
+
+def test_one_wrong_date_settles_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Right after a hand-over whose answer was lost the place may not show it: no Date shortens the wait."""
+    lab.doubt_time(monkeypatch)
+    lab.busy()
+    lab.box.faults.add("lost", action="CreateSecret")
+    lab.begin()
+    lab.box.faults.clear()
+    first = lab.new_key
+    lab.dates = once(lab, "GetCallerIdentity", timedelta(days=365))
+    PLUG.accounts._patient_identity(PLUG.accounts.own.client("sts"))
+    lab.later(seconds=1)
+    assert (lab.last.state, lab.status(first)) == ("created", "Active")
 
 
 def test_a_date_of_last_month_begins_no_quarantine(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

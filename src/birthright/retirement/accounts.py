@@ -1,5 +1,6 @@
 """Who changes what: one set of credentials for each account, the user's own or a role's."""
 
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from botocore.session import Session
 
-from birthright.errors import CredentialsError, ReadError, UncertainError
+from birthright.errors import CredentialsError, ReadError, ThrottledError, UncertainError
 from birthright.retirement.aws_errors import translated
 from birthright.retirement.clock import AwsClock
 from birthright.retirement.iam import Iam
@@ -26,7 +27,9 @@ from birthright.times import now, parse_instant
 # Seconds. Together they bound how late after its announcement a call can reach AWS.
 CONNECT_TIMEOUT = 5
 READ_TIMEOUT = 20
-_ATTEMPTS = 5
+_ATTEMPTS = 4
+_THROTTLED_ATTEMPTS = 20
+_LONGEST_PAUSE = 5.0
 _CLOSED = 60.0  # seconds for which an account that could not be had is left alone
 _SESSION_NAME = "birthright-retire"
 
@@ -187,17 +190,20 @@ class Accounts:
             return session.create_client(service, region_name=self._session.region, config=config, **keys)
 
     def _patient_identity(self, sts: Any) -> Identity:  # noqa: ANN401 - as above
-        for attempt in range(_ATTEMPTS):
+        """Ask who we are until AWS says it; many accounts ask at once, so not all at the same moment."""
+        attempt = 0
+        while True:
             try:
                 return self._identity(sts)
-            except UncertainError as lost:
-                error: ReadError = lost
-            except ReadError as refused:
-                if refused.code not in {"unreachable", "Throttling"}:
+            except (UncertainError, ThrottledError) as error:
+                if attempt >= (_THROTTLED_ATTEMPTS if isinstance(error, ThrottledError) else _ATTEMPTS):
                     raise
-                error = refused
-            self._sleep(0.2 * 2**attempt)
-        raise error
+            except ReadError as error:
+                if error.code != "unreachable" or attempt >= _ATTEMPTS:
+                    raise
+            longest = min(0.2 * 2**attempt, _LONGEST_PAUSE)
+            self._sleep(random.uniform(longest / 2, longest))  # noqa: S311 - not for cryptography
+            attempt += 1
 
     def _identity(self, sts: Any) -> Identity:  # noqa: ANN401 - as above
         try:

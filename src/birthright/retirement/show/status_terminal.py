@@ -73,7 +73,8 @@ def when(r: Retirement, now: datetime) -> str:
 def note(r: Retirement) -> str:
     """Say where it stands; a replacement is named."""
     said = r.note or ("to be disabled" if r.action == "retire" else "to be replaced")
-    new = f" (new key {r.replacement.access_key_id})" if r.replacement else ""
+    key = r.replacement.access_key_id if r.replacement else ""
+    new = f" (new key {key})" if key and key not in said else ""
     unknown = f"; '{r.intent.call}' was interrupted" if r.intent else ""
     return f"{said}{new}{unknown}"
 
