@@ -417,7 +417,8 @@ def test_a_stale_read_does_not_hide_that_the_key_is_off(lab: Lab) -> None:
 
     lab.between = between
     assert lab.give_back().retirement.state == "undone"
-    assert (lab.between, key.status) == (None, "Active")
+    assert key.status == "Active"
+    assert lab.between is None
 
 
 def test_a_lost_revert_is_made_again(lab: Lab) -> None:
@@ -513,7 +514,7 @@ def test_one_wrong_date_makes_nothing_wait_for_a_year(lab: Lab, monkeypatch: pyt
 
 
 def test_one_wrong_date_hides_no_last_use(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The old key is used right before it is switched off, and AWS's yes is dated next year: it is on again."""
+    """Used right before it is switched off, while AWS's yes is dated next year: the old key is on again."""
     lab.doubt_time(monkeypatch)
     old = lab.busy()
     lab.begin()
@@ -643,6 +644,8 @@ def test_the_replacement_goes_while_the_old_key_is_being_disabled(lab: Lab) -> N
     lab.crash_when(lambda: lab.announced("disable"))
     lab.later(days=4)
     lab.box.people.delete_key(lab.new_key)
+    # The disabling may have been made: first the key is asked to be on.
+    assert lab.later(minutes=6).state == "moved"
     assert lab.later(minutes=6).state == "stopped"
     assert lab.status(old.access_key_id) == "Active"
 

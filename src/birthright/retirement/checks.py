@@ -19,8 +19,8 @@ SETTLED = timedelta(minutes=5)
 # A use may show up late; a key that shows none for this long was not used when it was made.
 USE_SHOWS = timedelta(hours=1)
 
-_PATIENCE = 30.0  # seconds to wait for a change to be seen
-_LOOK_AGAIN = 0.5
+_LOOKS = 60  # until a change is seen
+_LOOK_AGAIN = 0.5  # seconds
 
 
 class Over(Exception):  # noqa: N818 - no error: the retirement has ended, and the journal says how
@@ -39,8 +39,11 @@ def over_at(since: datetime, wait: timedelta) -> datetime:
 
 def read_keys(work: Work) -> dict[str, SeenKey]:
     """Read the user's keys, by id; what they show is of `work.looked_at`, or later. Raises ReadError."""
-    work.looked_at = work.now()
-    return {key.access_key_id: key for key in work.iam.keys(work.retirement.user_name)}
+    before = work.now()
+    keys = {key.access_key_id: key for key in work.iam.keys(work.retirement.user_name)}
+    # The answer may have shown that the clock was early.
+    work.looked_at = min(before, work.now())
+    return keys
 
 
 def find_key(work: Work, keys: dict[str, SeenKey] | None = None) -> SeenKey:
@@ -91,17 +94,25 @@ def require_inactive(work: Work, key: SeenKey) -> None:
 
 def require_replacement(work: Work, keys: dict[str, SeenKey]) -> None:
     """Stop if the user would be left without a key: the replacement of a rotation is there and on."""
+    trouble = replacement_trouble(work, keys)
+    if trouble:
+        back = undo_hint(work.retirement) if work.retirement.disabled_at else ": plan again"
+        work.end("stopped", f"{trouble}{back}")
+        raise Over
+
+
+def replacement_trouble(work: Work, keys: dict[str, SeenKey]) -> str:
+    """Say what is wrong with the replacement; empty if nothing is, or there is none yet."""
     replacement = work.retirement.replacement
     if replacement is None:
-        return
+        return ""
     new = keys.get(replacement.access_key_id)
     if new is None and not is_over(replacement.created_at, SETTLED, work.looked_at):
         raise unsettled("the new key was made")
-    if new is None or new.status != "Active":
-        did = "deleted" if new is None else f"made {new.status}"
-        back = undo_hint(work.retirement) if work.retirement.disabled_at else ": plan again"
-        work.end("stopped", f"somebody has {did} the replacement {replacement.access_key_id}{back}")
-        raise Over
+    if new is not None and new.status == "Active":
+        return ""
+    did = "deleted" if new is None else f"made {new.status}"
+    return f"somebody has {did} the replacement {replacement.access_key_id}"
 
 
 def undo_hint(r: Retirement) -> str:
@@ -145,12 +156,13 @@ def patiently(work: Work, access_key_id: str, status: str | None) -> SeenKey | N
 
     Returns the key as last seen. Raises ReadError.
     """
-    give_up = work.now() + timedelta(seconds=_PATIENCE)
-    while True:
+    # Looks are counted: AWS's time may jump.
+    for _ in range(_LOOKS):
         key = read_keys(work).get(access_key_id)
-        if (key.status if key else None) == status or work.now() >= give_up or work.tools.stopping():
-            return key
+        if (key.status if key else None) == status or work.tools.stopping():
+            break
         work.tools.sleep(_LOOK_AGAIN)
+    return key
 
 
 def unsettled(what: str) -> Paused:

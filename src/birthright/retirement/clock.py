@@ -36,7 +36,9 @@ class AwsClock:
     def observe(self, date: str) -> None:
         """Take AWS's time from a `Date` header; one that cannot be read says nothing."""
         try:
-            told = parsedate_to_datetime(date).astimezone(UTC)
+            told = parsedate_to_datetime(date)
+            # HTTP's dates are UTC; without a zone Python would take it for this machine's.
+            told = told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
         except (ValueError, OverflowError):
             return
         with self._guard:

@@ -81,10 +81,7 @@ class Iam:
                 if error.code == "NoSuchEntity":
                     return ()
                 raise
-            found.extend(
-                SeenKey(key["AccessKeyId"], key["Status"], key["CreateDate"])
-                for key in answer["AccessKeyMetadata"]
-            )
+            found.extend(map(_seen, answer["AccessKeyMetadata"]))
             if not answer.get("IsTruncated"):
                 return tuple(found)
             if not answer.get("Marker"):
@@ -178,6 +175,9 @@ class Iam:
             raise translated(error, f"iam:{operation}") from None
         except (BotoCoreError, ResponseParserError) as error:
             raise translated(error, f"iam:{operation}") from None
+        except ValueError:
+            # botocore lets through a date that is none.
+            raise UncertainError(f"iam:{operation}: the answer cannot be read", "run it again") from None
         self._observe(answer)
         return answer
 
@@ -185,6 +185,13 @@ class Iam:
         headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         if "date" in headers:
             self._clock.observe(headers["date"])
+
+
+def _seen(key: dict[str, Any]) -> SeenKey:
+    try:
+        return SeenKey(key["AccessKeyId"], key["Status"], key["CreateDate"])
+    except KeyError as lacking:
+        raise AnswerError(f"iam:ListAccessKeys: a key without {lacking.args[0]}", "run it again") from None
 
 
 def _always() -> bool:

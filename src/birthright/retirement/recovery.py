@@ -19,7 +19,7 @@ from birthright.retirement.checks import (
     late_use,
     over_at,
     read_keys,
-    require_replacement,
+    replacement_trouble,
     require_status,
     seen_facts,
     unsettled,
@@ -86,12 +86,14 @@ def _after_disable(work: Work) -> None:
     r = work.retirement
     keys = read_keys(work)
     key = find_key(work, keys)
-    require_replacement(work, keys)
     if key.status != "Inactive":
         require_status(work, key, r.planned.status)
     use = work.iam.last_use(key.access_key_id)
     reason = late_use(r, use, work.now())
-    if not reason:
+    if trouble := replacement_trouble(work, keys):
+        # Our lost call may have switched the old key off, and the user would be left without any.
+        revert(work, trouble, seen_facts(key, use))
+    elif not reason:
         switch_off(work, seen_facts(key, use))
     elif use.at is not None and use.at > _intent(work).at + _MADE_WITHIN:
         work.record("outcome", "disable", seen={"made": False, "why": f"{_LOST}; {reason}"}, intent=None)

@@ -73,9 +73,10 @@ def _note_disabled(work: Work, request_id: str) -> None:
 
 def confirm(work: Work) -> None:
     """Read back that the key is off, and that nobody used it at the last moment."""
+    key = patiently(work, work.retirement.access_key_id, "Inactive")
+    _doubt_the_date(work)
     r = work.retirement
     assert r.disabled_at is not None  # noqa: S101 - for the type checker: set with this state
-    key = patiently(work, r.access_key_id, "Inactive")
     if key is None:
         end_missing(work)
     if key.status != "Inactive":
@@ -89,6 +90,13 @@ def confirm(work: Work) -> None:
     else:
         _note_confirmed(work, seen_facts(key, use))
         annotate(work, "disabled")
+
+
+def _doubt_the_date(work: Work) -> None:
+    """Put a deactivation that seems to lie ahead at the present: the Date of AWS's yes was wrong."""
+    r, now = work.retirement, work.now()
+    if r.disabled_at is not None and r.disabled_at > now:
+        work.record("observed", "disable", disabled_at=now, due_at=_next_look(r, now, now))
 
 
 def _note_confirmed(work: Work, seen: dict[str, object]) -> None:

@@ -55,6 +55,8 @@ def replace(work: Work) -> None:
     if others:
         refuse_second_key(work, others)
     place = work.destination()
+    work.here()
+    _require_own_place(work, place.where)
     try:
         place.check()
     except HandoverError as error:
@@ -63,6 +65,21 @@ def replace(work: Work) -> None:
     _hand_over(work, new)
     prove(work, new.secret)
     raise Paused(work.retirement.note)
+
+
+def _require_own_place(work: Work, where: str) -> None:
+    """Stop if another user's new secret was handed over to the same place: this one would push it out.
+
+    A program knows by itself where each one goes.
+    """
+    r = work.retirement
+    if (r.handover or "").partition(":")[0].strip() == "command":
+        return
+    for other in work.tools.journal.find(account=r.account_id):
+        taken = other.replacement is not None and other.replacement.destination == where
+        if taken and other.user_name != r.user_name:
+            work.end("stopped", f"{where} holds the new key of {other.user_name}: choose another place")
+            raise Over
 
 
 def refuse_second_key(work: Work, others: list[str]) -> None:

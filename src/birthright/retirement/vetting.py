@@ -29,6 +29,9 @@ def vet(plan: Plan, settings: RetirementSettings, handover: str | None) -> None:
 def _vet_item(item: Item, settings: RetirementSettings, handover: str | None) -> None:
     if protecting(item.user_name, item.user_arn, settings.protected) is not None:
         raise PlanError(f"the plan touches {item.user_name}, who is protected here", "plan again")
+    start, _, rest = item.user_arn.partition(":user/")
+    if start != f"arn:{item.partition}:iam::{item.account_id}" or rest.rpartition("/")[2] != item.user_name:
+        raise PlanError(f"the ARN {item.user_arn} is not that of user {item.user_name}", "plan again")
     kind = (item.handover or "").partition(":")[0].strip()
     if kind in _HERE and item.handover != _named_here(item.user_name, settings, handover):
         raise PlanError(

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from birthright.errors import HandoverError, ReadError, UncertainError
+from birthright.errors import HandoverError, ReadError, UncertainError, UsageError
 from birthright.retirement.accounts import Account
 from birthright.retirement.handover.interface import Destination, Owner
 from birthright.retirement.iam import Go, Iam
@@ -85,7 +85,10 @@ class Work:
         """Name what the destination rests on without saying so: this machine and folder, or the Region."""
         kind = (self.retirement.handover or "").partition(":")[0].strip()
         if kind in _OF_THIS_MACHINE:
-            return " ".join((socket.gethostname(), str(Path.home()), str(Path.cwd())))
+            try:
+                return " ".join((socket.gethostname(), str(Path.home()), str(Path.cwd())))
+            except (OSError, RuntimeError):
+                raise UsageError("the working folder or the home is not there", "run it elsewhere") from None
         return str(self.account.client("secretsmanager").meta.region_name)
 
     def now(self) -> datetime:

@@ -15,7 +15,7 @@ from birthright.errors import HandoverError, UsageError
 from birthright.retirement.handover.folders import check_writable
 from birthright.retirement.handover.foreign import files
 from birthright.retirement.handover.interface import Delivered, Destination, Owner, Parcel
-from birthright.retirement.handover.template import check_template, for_key, has_key, path_for_owner
+from birthright.retirement.handover.template import check_template, expanded, for_key, has_key, path_for_owner
 from birthright.retirement.handover.value import stored_value
 from birthright.secret import Secret
 
@@ -37,7 +37,7 @@ def check(rest: str) -> None:
 def destination(rest: str, owner: Owner) -> Destination:
     """Name one user's file. Raises UsageError if the user's name would lead to another folder."""
     recipients, path = _parts(rest)
-    return _File(owner, recipients, str(Path(path_for_owner(path, owner)).expanduser()))
+    return _File(owner, recipients, expanded(path_for_owner(path, owner)))
 
 
 def actions(rest: str) -> tuple[tuple[str, str], ...]:  # noqa: ARG001 - every kind is asked the same

@@ -23,6 +23,7 @@ from birthright.retirement.handover.foreign import ask, files
 from birthright.retirement.handover.interface import Delivered, Destination, Owner, Parcel
 from birthright.retirement.handover.template import (
     check_template,
+    expanded,
     for_key,
     for_owner,
     has_key,
@@ -62,7 +63,7 @@ def destination(rest: str, owner: Owner) -> Destination:
             "profile: DEFAULT is no profile: its values count for all", "profile:key-{user_name}"
         )
     usual = os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials"
-    return _Profile(owner, name, str(Path(path_for_owner(path, owner) if path else usual).expanduser()))
+    return _Profile(owner, name, expanded(path_for_owner(path, owner) if path else usual))
 
 
 def actions(rest: str) -> tuple[tuple[str, str], ...]:  # noqa: ARG001 - every kind is asked the same

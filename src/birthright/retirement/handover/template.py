@@ -6,6 +6,7 @@ is put in place of its placeholder as it is, never formatted.
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from birthright.errors import HandoverError, UsageError
 from birthright.retirement.handover.interface import Owner
@@ -70,6 +71,14 @@ def path_for_owner(text: str, owner: Owner) -> str:
                 "put another word beside the placeholder: key-{user_name}",
             )
     return path
+
+
+def expanded(path: str) -> str:
+    """Put a home in the place of `~`. Raises UsageError."""
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError:
+        raise UsageError(f"this machine knows no home for {path[:80]!r}", "write the whole path") from None
 
 
 def arn_part(text: str) -> str:

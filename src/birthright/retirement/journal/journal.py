@@ -247,6 +247,8 @@ def _begin(
     connection: Connection, orders: Sequence[Retirement], actor: str, *, again: bool
 ) -> tuple[list[Retirement], list[Retirement]]:
     """Open what can be opened; return that, and what stands for the others."""
+    # The head is locked before anything is looked up: two may begin at the same time.
+    head = connection.execute(_HEAD).one()
     standing = _earlier_ones(connection, orders, again=again)
     opened: dict[tuple[str, str], Retirement] = {}
     existing: dict[tuple[str, str], Retirement] = {}
@@ -257,13 +259,13 @@ def _begin(
         else:
             opened[key] = read_retirement(json_text(order))
     if opened:
-        _open(connection, list(opened.values()), actor)
+        _open(connection, list(opened.values()), actor, (head.seq, head.digest))
     return list(opened.values()), list(existing.values())
 
 
-def _open(connection: Connection, orders: Sequence[Retirement], actor: str) -> None:
-    """Write the first step and the row of each."""
-    seq, digest = connection.execute(_HEAD).one()
+def _open(connection: Connection, orders: Sequence[Retirement], actor: str, head: tuple[int, str]) -> None:
+    """Write the first step and the row of each, after the chain's head."""
+    seq, digest = head
     rows = []
     for order in orders:
         record = Record(kind="opened", at=order.opened_at, actor=actor)
