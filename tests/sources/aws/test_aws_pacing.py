@@ -238,10 +238,10 @@ def test_one_crowd_slows_down_once(virtual: Virtual) -> None:
         crowd = [await pacer.enter() for _ in range(8)]
         await asyncio.sleep(0.01)
         pacer.throttled(crowd[0])
-        before = pacer._rate()
+        before = pacer._rate.current()
         for left_at in crowd[1:]:
             pacer.throttled(left_at)
-        return before, pacer._rate()
+        return before, pacer._rate.current()
 
     before, after = virtual(run())
     assert before == after

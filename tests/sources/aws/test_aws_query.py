@@ -195,7 +195,7 @@ def test_a_limit_on_reports_does_not_slow_other_calls(virtual: Virtual) -> None:
     done = Response(200, {}, FINE.replace(b"ListUsers", b"GenerateCredentialReport"))
     aws = Aws(refusal(409, "LimitExceeded"), refusal(409, "LimitExceeded"), done)
     aws.call(virtual, "GenerateCredentialReport")
-    assert aws.client._pacer._rate() is None
+    assert aws.client._pacer._rate.current() is None
     assert aws.client.refused["GenerateCredentialReport"] == 2
 
 
