@@ -1,7 +1,7 @@
 """Where retirements stand, for people: what a person has to look at first."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TextIO
 
 from rich.console import Console
@@ -25,6 +25,7 @@ _GROUPS: tuple[tuple[str, str, tuple[State, ...]], ...] = (
 )  # fmt: skip
 _KEY_ID = 20
 _GAP = 2
+_GRAINS = (timedelta(hours=1), timedelta(minutes=1))
 
 
 def render(retirements: Sequence[Retirement], now: datetime, out: TextIO) -> None:
@@ -65,9 +66,17 @@ def when(r: Retirement, now: datetime) -> str:
     """Say when there is something to do next."""
     if not r.is_open:
         return "-"
-    if r.due_at is None or r.due_at <= now:
+    # A disabled key is looked at meanwhile; what people ask for is when it goes.
+    due = r.disabled_at + r.terms.quarantine if r.disabled_at else r.due_at
+    if due is None or due <= now:
         return "now"
-    return f"in {format_duration(r.due_at - now)}"
+    return f"in {format_duration(_rounded_up(due - now))}"
+
+
+def _rounded_up(wait: timedelta) -> timedelta:
+    """Leave out what nobody waits for: seconds of hours, minutes of days."""
+    grain = next((grain for grain in _GRAINS if wait > grain), timedelta(seconds=1))
+    return -(-wait // grain) * grain
 
 
 def note(r: Retirement) -> str:
