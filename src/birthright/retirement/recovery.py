@@ -89,7 +89,8 @@ def _after_disable(work: Work) -> None:
     if key.status != "Inactive":
         require_status(work, key, r.planned.status)
     use = work.iam.last_use(key.access_key_id)
-    reason = late_use(r, use, work.now())
+    # Judged by when our lost call may have switched it off: a key that is off shows no use since.
+    reason = late_use(r, use, _intent(work).at)
     if trouble := replacement_trouble(work, keys):
         # Our lost call may have switched the old key off, and the user would be left without any.
         revert(work, trouble, seen_facts(key, use))

@@ -24,9 +24,9 @@ def _undo(work: Work) -> None:
         note_deleted(work, "")
         raise Over
     key = find_key(work, keys)
+    if r.intent and r.intent.call == "delete" and not is_over(r.intent.at, SETTLED, work.looked_at):
+        raise unsettled("the key is deleted or not")
     if r.planned.status == "Inactive":
-        if r.intent and r.intent.call == "delete" and not is_over(r.intent.at, SETTLED, work.looked_at):
-            raise unsettled("the key is deleted or not")
         work.end("undone", "closed; the key stays disabled, as it was before")
         raise Over
     if not _is_ours(r):
