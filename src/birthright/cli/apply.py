@@ -49,7 +49,7 @@ def command(**options: Any) -> int:  # noqa: ANN401 - click hands over what it p
     if bool(options["file"]) == options["due"]:
         raise UsageError("name a plan, or say --due", "make a plan with 'birthright plan -o plan.json'")
     with open_retiring(options) as retiring:
-        retirements = _due(retiring) if options["due"] else _begun(options, retiring)
+        retirements = _due(options, retiring) if options["due"] else _begun(options, retiring)
         if retirements is None:
             return 0
         return _go(retiring, retirements)
@@ -70,10 +70,18 @@ def _go(retiring: "Retiring", retirements: "Sequence[Retirement]") -> int:
     return _TROUBLE if any(result.trouble for result in results) else 0
 
 
-def _due(retiring: "Retiring") -> "list[Retirement]":
+def _due(options: dict[str, Any], retiring: "Retiring") -> "list[Retirement]":
     """Find what can go on now, by AWS's clock: asking who we are tells its time."""
+    from birthright.retirement.guards import protecting
+    from birthright.settings import load_settings
+
     retiring.accounts.own  # noqa: B018 - the answer sets the clock
-    return retiring.tools.journal.due(retiring.tools.now())
+    due = retiring.tools.journal.due(retiring.tools.now())
+    patterns = load_settings(options["config"]).retirement.protected
+    spared = [r for r in due if protecting(r.user_name, r.user_arn, patterns) is not None]
+    for r in spared:
+        click.echo(f"{r.user_name} is protected by now: {r.access_key_id} is left as it is", err=True)
+    return [r for r in due if r not in spared]
 
 
 def _begun(options: dict[str, Any], retiring: "Retiring") -> "list[Retirement] | None":

@@ -54,5 +54,6 @@ def _to_undo(retiring: "Retiring", key: str) -> "list[Retirement]":
     if not found:
         raise UsageError(f"the journal knows no retirement of {key}", "'birthright status' lists all")
     *earlier, last = found
-    left_off = [r for r in earlier if r.disabled_at and r.state != "undone"]
-    return [last, *left_off[-1:]] if last.planned.status == "Inactive" else [last]
+    left_off = [r for r in earlier if r.disabled_at and r.is_left_off]
+    look_back = last.planned.status == "Inactive" and last.state != "deleted"
+    return [last, *left_off[-1:]] if look_back else [last]

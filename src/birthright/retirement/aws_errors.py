@@ -39,7 +39,6 @@ _NEVER_SENT = (
     theirs.EndpointConnectionError,
     theirs.ConnectTimeoutError,
     theirs.ProxyConnectionError,
-    theirs.SSLError,
 )
 _LONGEST_TEXT = 300
 

@@ -61,6 +61,13 @@ def find_key(work: Work, keys: dict[str, SeenKey] | None = None) -> SeenKey:
 
 def end_missing(work: Work) -> NoReturn:
     """End the retirement of a key that its user does not have: it is deleted, or the user was renamed."""
+    require_not_renamed(work)
+    work.end("gone", "somebody else deleted the key")
+    raise Over
+
+
+def require_not_renamed(work: Work) -> None:
+    """Stop if the key is another user's now."""
     r = work.retirement
     try:
         owner = work.iam.last_use(r.access_key_id).user_name
@@ -69,9 +76,7 @@ def end_missing(work: Work) -> NoReturn:
         owner = ""
     if owner and owner != r.user_name:
         work.end("stopped", f"the key belongs to {owner} now, and is as it was left: plan again")
-    else:
-        work.end("gone", "somebody else deleted the key")
-    raise Over
+        raise Over
 
 
 def require_status(work: Work, key: SeenKey, expected: str | None) -> None:

@@ -14,7 +14,7 @@ from functools import partial
 from birthright.times import now_exactly
 
 # The header is cut to the second, AWS's services are not quite together, and answers overtake each other.
-_APART = timedelta(seconds=5)
+APART = timedelta(seconds=5)
 _ABSURD = timedelta(days=36_500)
 
 
@@ -45,7 +45,7 @@ class AwsClock:
             present = self._now()
             if abs(told - present) > _ABSURD:
                 return
-            if told > present or present - told > _APART:
+            if told > present or present - told > APART:
                 self._at, self._since = told, self._ticks()
 
     def _now(self) -> datetime:

@@ -156,6 +156,11 @@ class Retirement(msgspec.Struct, frozen=True, kw_only=True):
         return self.state not in ENDS
 
     @property
+    def is_left_off(self) -> bool:
+        """Whether the key, if it was disabled, was not given back or deleted since."""
+        return self.state not in {"undone", "reclaimed", "deleted", "gone"}
+
+    @property
     def subject(self) -> str:
         """What is locked while it is worked on: the user, as a rotation concerns all the user's keys."""
         return f"{self.account_id}/{self.user_name}"

@@ -24,6 +24,7 @@ from birthright.retirement.checks import (
     seen_facts,
     unsettled,
 )
+from birthright.retirement.clock import APART
 from birthright.retirement.handover.interface import Delivered
 from birthright.retirement.iam import SeenKey
 from birthright.retirement.model import Intent
@@ -96,7 +97,7 @@ def _after_disable(work: Work) -> None:
         revert(work, trouble, seen_facts(key, use))
     elif not reason:
         switch_off(work, seen_facts(key, use))
-    elif use.at is not None and use.at > _intent(work).at + _MADE_WITHIN:
+    elif use.at is not None and use.at > _intent(work).at + _MADE_WITHIN + SETTLED:
         work.record("outcome", "disable", seen={"made": False, "why": f"{_LOST}; {reason}"}, intent=None)
     else:
         revert(work, reason, seen_facts(key, use))
@@ -144,7 +145,7 @@ def _after_create(work: Work) -> None:
 
 
 def _is_ours(key: SeenKey, announced: datetime) -> bool:
-    return announced - GRAIN <= key.created_at <= announced + _MADE_WITHIN
+    return announced - APART - GRAIN <= key.created_at <= announced + _MADE_WITHIN
 
 
 def _leave_alone(work: Work, keys: list[SeenKey]) -> None:

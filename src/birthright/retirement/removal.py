@@ -22,6 +22,7 @@ from birthright.retirement.checks import (
     patiently,
     read_keys,
     require_inactive,
+    require_not_renamed,
     require_replacement,
     require_status,
     seen_facts,
@@ -111,6 +112,9 @@ def _note_confirmed(work: Work, seen: dict[str, object]) -> None:
 def revert(work: Work, reason: str, seen: dict[str, object]) -> None:
     """Enable a key again that was used while it was being disabled."""
     r = work.retirement
+    if r.planned.status == "Inactive":
+        work.end("stopped", f"{reason}; the key stays disabled, as it was before", seen=seen)
+        raise Over
     intent = Intent(call="revert", at=work.now(), access_key_id=r.access_key_id)
     request = work.carry_out(
         intent, lambda go: work.iam.set_status(go, r.user_name, r.access_key_id, "Active"), seen
@@ -122,7 +126,7 @@ def note_reverted(work: Work, request_id: str, reason: str) -> None:
     """Record that the key is on again: a rotation waits on, a retirement is over."""
     note = f"enabled again: {reason}"
     if work.retirement.action == "retire":
-        work.end("stopped", note, "revert", request_id, seen={"made": True})
+        work.end("stopped", note, "revert", request_id, seen={"made": True}, disabled_at=None)
         raise Over
     back: dict[str, object] = {"state": "moved", "disabled_at": None, "due_at": work.now(), "intent": None}
     work.record("outcome", "revert", request_id, seen={"made": True}, note=note, **back)
@@ -188,6 +192,8 @@ def delete(work: Work) -> None:
 def note_deleted(work: Work, request_id: str) -> None:
     """Record that the key is deleted, and read back that it is."""
     r = work.retirement
+    if not request_id:
+        require_not_renamed(work)
     work.end("deleted", "deleted", "delete", request_id, seen={"made": True})
     left = patiently(work, r.access_key_id, None)
     work.record("observed", "delete", seen={"listed": left is not None})

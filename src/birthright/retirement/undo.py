@@ -3,7 +3,7 @@
 from birthright.errors import UsageError
 from birthright.retirement.advance import Result, attempt
 from birthright.retirement.checks import SETTLED, Over, find_key, is_over, read_keys, unsettled
-from birthright.retirement.model import Retirement
+from birthright.retirement.model import WANTED_BACK, Retirement
 from birthright.retirement.removal import give_back, note_deleted
 from birthright.retirement.work import Work
 
@@ -51,4 +51,6 @@ def _refuse_impossible(r: Retirement) -> None:
 
 def _is_ours(r: Retirement) -> bool:
     """Whether it was we who disabled the key, or may have been."""
+    if r.state in WANTED_BACK:
+        return False
     return r.disabled_at is not None or (r.intent is not None and r.intent.call in _SWITCHING)

@@ -126,11 +126,12 @@ class Work:
     def end(
         self, state: State, note: str, call: str = "", request_id: str = "", *,
         seen: dict[str, object] | None = None,
+        **changes: Any,  # noqa: ANN401 - as many types as the retirement has
     ) -> None:  # fmt: skip
-        """Record that the retirement is over."""
+        """Record that the retirement is over; `changes` are further fields of it."""
         kind = "stopped" if state in {"stopped", "reclaimed"} else "ended"
         over: dict[str, object] = {"state": state, "note": note, "ended_at": self.now()}
-        self.record(kind, call, request_id, seen=seen, **over, intent=None, due_at=None)
+        self.record(kind, call, request_id, seen=seen, **over, **changes, intent=None, due_at=None)
 
     def wait(self, note: str, due_at: datetime) -> None:
         """Record why the retirement waits and until when, if that is news."""

@@ -26,6 +26,8 @@ from birthright.retirement.journal.writing import Writer
 from birthright.retirement.model import WANTED_BACK, Retirement, Step
 
 _BATCH = 500
+# A lease that ends later was written by a clock that was wrong.
+_LONGEST_LEASE = timedelta(days=1)
 
 # Made once: building a statement costs more than running it.
 _HEAD = select(chain.c.seq, chain.c.digest).with_for_update()
@@ -94,7 +96,11 @@ class Journal:
         self._take = taken.on_conflict_do_update(
             index_elements=["subject"],
             set_={name: taken.excluded[name] for name in names},
-            where=locks.c.expires_at <= taken.excluded.taken_at,
+            where=or_(
+                locks.c.expires_at <= taken.excluded.taken_at,
+                locks.c.expires_at > bindparam("absurd"),
+                locks.c.token == taken.excluded.token,
+            ),
         ).execution_options(preserve_rowcount=True)
 
     def __enter__(self) -> Self:
@@ -154,6 +160,7 @@ class Journal:
             "holder": holder,
             "taken_at": instant_text(now),
             "expires_at": instant_text(lock.expires_at),
+            "absurd": instant_text(now + max(lease, _LONGEST_LEASE)),
         }
 
         def act(connection: Connection) -> None:

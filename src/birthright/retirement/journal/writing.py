@@ -10,7 +10,6 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from birthright.errors import BirthrightError
 from birthright.retirement.journal.trouble import translated
 
 T = TypeVar("T")
@@ -22,14 +21,14 @@ class _Write(Generic[T]):
     def __init__(self, act: Callable[[Connection], T]) -> None:
         self.act = act
         self.answer: list[T] = []
-        self.error: BirthrightError | None = None
+        self.error: Exception | None = None
 
     @property
     def over(self) -> bool:
         return bool(self.answer) or self.error is not None
 
     def result(self) -> T:
-        """Return the answer. Raises JournalError, LockedError."""
+        """Return the answer, or raise what went wrong."""
         if self.error is not None:
             raise self.error
         return self.answer[0]
@@ -69,14 +68,17 @@ class Writer:
                 self._queue = [write for write in batch if not write.over] + self._queue
 
     def _commit(self, batch: list[_Write[Any]]) -> None:
+        """Do all in one transaction; what one of them cannot do is done without it, each alone."""
+        answers: list[Any] = []
         try:
             with translated(self._place), self._engine.begin() as connection:
-                answers = [write.act(connection) for write in batch]
-        except BirthrightError as error:
-            if len(batch) == 1:
-                batch[0].error = error
+                answers.extend(write.act(connection) for write in batch)
+        except Exception as error:  # noqa: BLE001 - it is raised where the write came from
+            if len(batch) == 1 or len(answers) == len(batch):
+                # Its own trouble; or the transaction's, which is everybody's and not tried again.
+                for write in batch:
+                    write.error = error
                 return
-            # One's trouble is not the others'.
             for write in batch:
                 self._commit([write])
         else:
