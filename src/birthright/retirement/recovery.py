@@ -33,6 +33,7 @@ from birthright.retirement.removal import (
     delete,
     give_back,
     note_deleted,
+    require_was_on,
     revert,
     switch_off,
 )
@@ -100,6 +101,7 @@ def _after_disable(work: Work) -> None:
     elif use.at is not None and use.at > _intent(work).at + _MADE_WITHIN + SETTLED:
         work.record("outcome", "disable", seen={"made": False, "why": f"{_LOST}; {reason}"}, intent=None)
     else:
+        require_was_on(work, reason, use, _intent(work).at)
         revert(work, reason, seen_facts(key, use))
 
 

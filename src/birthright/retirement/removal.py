@@ -87,6 +87,7 @@ def confirm(work: Work) -> None:
     use = work.iam.last_use(key.access_key_id)
     reason = late_use(r, use, r.disabled_at)
     if reason:
+        require_was_on(work, reason, use, r.disabled_at)
         revert(work, reason, seen_facts(key, use))
     else:
         _note_confirmed(work, seen_facts(key, use))
@@ -109,12 +110,20 @@ def _note_confirmed(work: Work, seen: dict[str, object]) -> None:
     work.record("observed", "disable", seen=seen, intent=None, **(begin if late else {}))
 
 
+def require_was_on(work: Work, reason: str, use: LastUse, disabled_at: datetime) -> None:
+    """Stop, and leave the key off, if it was off before we came: whoever uses it was locked out by somebody.
+
+    What reads showed then may have been old: a key used within `SETTLED` before was on.
+    """
+    r = work.retirement
+    if r.planned.status == "Inactive" and (use.at is None or use.at < disabled_at - SETTLED):
+        work.end("stopped", f"{reason}; the key stays disabled, as it was before")
+        raise Over
+
+
 def revert(work: Work, reason: str, seen: dict[str, object]) -> None:
     """Enable a key again that was used while it was being disabled."""
     r = work.retirement
-    if r.planned.status == "Inactive":
-        work.end("stopped", f"{reason}; the key stays disabled, as it was before", seen=seen)
-        raise Over
     intent = Intent(call="revert", at=work.now(), access_key_id=r.access_key_id)
     request = work.carry_out(
         intent, lambda go: work.iam.set_status(go, r.user_name, r.access_key_id, "Active"), seen
@@ -158,6 +167,7 @@ def _still_off(work: Work) -> tuple[SeenKey, LastUse]:
     use = work.iam.last_use(key.access_key_id)
     reason = late_use(r, use, r.disabled_at)
     if reason and use.at is not None and use.at <= r.disabled_at:
+        require_was_on(work, reason, use, r.disabled_at)
         revert(work, reason, seen_facts(key, use))
     if reason:
         work.end("stopped", f"not deleted: {reason}{undo_hint(r)}", seen=seen_facts(key, use))
