@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from birthright.errors import PlanError, StoreError
+from birthright.retirement import plan_file
 from birthright.retirement.plan import digest_of
 from birthright.retirement.plan_file import check_fresh, encode_plan, load_plan, save_plan
 from plan_helpers import NOW, finding, key_id, planned, used
@@ -89,7 +90,8 @@ def test_files_that_cannot_be_read(path: Path) -> None:
 
 def test_files_that_are_too_large(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No more is read than a plan can have."""
-    monkeypatch.setattr("birthright.retirement.plan_file._LONGEST", len(DATA))
+    shorter = msgspec.structs.replace(plan_file._FORM, longest=len(DATA))
+    monkeypatch.setattr(plan_file, "_FORM", shorter)
     path.write_bytes(DATA)
     assert load_plan(path) == PLAN
     assert "too large" in refusal(path, DATA + b" ")
