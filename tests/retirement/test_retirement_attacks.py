@@ -776,3 +776,16 @@ def others_go_on(lab: Lab) -> None:
     assert results["aaa"].retirement.state == "open"
     assert results["aaa"].trouble is not None
     assert "\n" not in str(results["aaa"].trouble)
+
+
+def test_a_key_that_somebody_made_after_a_crash_is_left_alone(lab: Lab) -> None:
+    """The process died before it made a key; one that appeared minutes later is not taken for ours."""
+    lab.busy()
+    lab.crash_when(lambda: lab.announced("create"))
+    lab.begin()
+    lab.clock.advance(timedelta(minutes=3))
+    theirs = lab.box.people.add_key("alice")
+    ended = lab.later(hours=2)
+    assert ended.state == "stopped"
+    assert theirs.access_key_id in ended.note
+    assert lab.status(theirs.access_key_id) == "Active"
