@@ -52,15 +52,15 @@ def _soak(first: int, count: int) -> int:
 def _run_chunk(first: int) -> tuple[list[str], Counter[str]]:
     failures, states = [], Counter[str]()
     for seed in range(first, first + _CHUNK):
-        world, failure = _run(seed)
-        states.update(r.state for r in world.planned_now)
+        _, failure, ended = _run(seed)
+        states.update(ended)
         if failure:
             failures.append(f"seed {seed}: {failure}")
     return failures, states
 
 
-def _run(seed: int) -> tuple[World, str]:
-    """Run one sequence; return its world, and what it broke."""
+def _run(seed: int) -> tuple[World, str, list[str]]:
+    """Run one sequence; return its world, what it broke, and the states its retirements are in."""
     with tempfile.TemporaryDirectory() as base, folder(Path(base)) as place:
         world = World(random.Random(seed), place)  # noqa: S311 - not for cryptography
         failure = ""
@@ -70,13 +70,13 @@ def _run(seed: int) -> tuple[World, str]:
             Judge(world).all()
         except AssertionError as error:
             failure = str(error) or "AssertionError"
-        world.planned_now = world.journal.find()
+        states: list[str] = [r.state for r in world.journal.find()]
         world.close()
-        return world, failure
+        return world, failure, states
 
 
 def _tell(seed: int) -> int:
-    world, failure = _run(seed)
+    world, failure, _ = _run(seed)
     print("\n".join(world.story))
     print(failure or "every promise held")
     return 1 if failure else 0

@@ -153,7 +153,6 @@ class World:
             quiet=choose.choice((timedelta(days=3), timedelta(hours=6))),
         )
         self.planned: list[Retirement] = []
-        self.planned_now: list[Retirement] = []
         self.story: list[str] = []
         self._calm = True
         self._wildness = choose.choice((0.2, 1.0))

@@ -49,7 +49,7 @@ def command(**options: Any) -> int:  # noqa: ANN401 - click hands over what it p
     if bool(options["file"]) == options["due"]:
         raise UsageError("name a plan, or say --due", "make a plan with 'birthright plan -o plan.json'")
     with open_retiring(options) as retiring:
-        retirements = _due(options, retiring) if options["due"] else _begun(options, retiring)
+        retirements = _due(retiring) if options["due"] else _begun(options, retiring)
         if retirements is None:
             return 0
         return _go(retiring, retirements)
@@ -70,14 +70,13 @@ def _go(retiring: "Retiring", retirements: "Sequence[Retirement]") -> int:
     return _TROUBLE if any(result.trouble for result in results) else 0
 
 
-def _due(options: dict[str, Any], retiring: "Retiring") -> "list[Retirement]":
+def _due(retiring: "Retiring") -> "list[Retirement]":
     """Find what can go on now, by AWS's clock: asking who we are tells its time."""
     from birthright.retirement.guards import protecting
-    from birthright.settings import load_settings
 
     retiring.accounts.own  # noqa: B018 - the answer sets the clock
     due = retiring.tools.journal.due(retiring.tools.now())
-    patterns = load_settings(options["config"]).retirement.protected
+    patterns = retiring.settings.protected
     spared = [r for r in due if protecting(r.user_name, r.user_arn, patterns) is not None]
     for r in spared:
         click.echo(f"{r.user_name} is protected by now: {r.access_key_id} is left as it is", err=True)
@@ -89,14 +88,12 @@ def _begun(options: dict[str, Any], retiring: "Retiring") -> "list[Retirement] |
     from birthright.retirement.orders import orders
     from birthright.retirement.plan_file import check_fresh, load_plan
     from birthright.retirement.vetting import vet
-    from birthright.settings import load_settings
 
     plan = load_plan(options["file"])
     caller, now = retiring.accounts.own.identity.arn, retiring.tools.now()
     check_fresh(plan, now)
-    settings = load_settings(options["config"]).retirement
-    vet(plan, settings, options["handover"])
-    if settings.require_ticket and not options["ticket"]:
+    vet(plan, retiring.settings, options["handover"])
+    if retiring.settings.require_ticket and not options["ticket"]:
         raise UsageError("a ticket is required here", "name the change's ticket with --ticket")
     if not _agreed(plan, yes=options["yes"]):
         return None
@@ -140,6 +137,9 @@ def _tell(retiring: "Retiring", results: "Sequence[Result]") -> None:
         click.echo("Nothing is due.")
         return
     render([result.retirement for result in results], retiring.tools.now(), sys.stdout)
+    if retiring.stop.is_set():
+        # What was cut short has no trouble but that.
+        return
     for result in results:
         r = result.retirement
         if result.waits and result.waits != r.note:

@@ -45,6 +45,7 @@ class Retiring:
         from birthright.sources.aws.session import AwsSession
         from birthright.times import parse_duration
 
+        self.settings = settings.retirement
         self.stop: Stop = Stop()
         clock = AwsClock()
         role = Role(options["role"], options["external_id"]) if options["role"] else None

@@ -153,7 +153,7 @@ def look(work: Work) -> None:
 def _next_look(r: Retirement, disabled_at: datetime, now: datetime) -> datetime:
     """Return when to look at a disabled key next; at the end of the quarantine at the latest."""
     end = over_at(disabled_at, r.terms.quarantine)
-    return min(end, *(disabled_at + wait for wait in _LOOKS if disabled_at + wait > now), end)
+    return min([end, *(disabled_at + wait for wait in _LOOKS if disabled_at + wait > now)])
 
 
 def _still_off(work: Work) -> tuple[SeenKey, LastUse]:

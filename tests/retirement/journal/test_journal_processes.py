@@ -6,9 +6,12 @@ import sys
 import threading
 from pathlib import Path
 
-from birthright.errors import LockedError
+from sqlalchemy import event
+
+from birthright.errors import JournalError, LockedError
 from birthright.retirement.journal.journal import Journal
 from birthright.retirement.journal.opening import open_journal
+from birthright.retirement.journal.writing import _Write
 from journal_helpers import ACTOR, LEASE, NOW, order, record
 
 WRITER = Path(__file__).parents[2] / "helpers" / "journal_writer.py"
@@ -105,3 +108,20 @@ def test_threads_that_write_together_spoil_nothing_for_each_other(journal: Journ
     assert sorted(outcomes) == ["refused", *["written"] * 7]
     assert journal.verify().problem is None
     assert journal.verify().steps == 8 + 7 * 20
+
+
+def test_a_journal_that_takes_nothing_is_waited_for_once(tmp_path: Path) -> None:
+    """What cannot begin is everybody's trouble: it is told to each writer, and not tried again for each."""
+    with open_journal(str(tmp_path / "journal.sqlite")) as journal:
+        writer_of = journal._writer
+        begun: list[int] = []
+
+        def refuse(_: object) -> None:
+            begun.append(1)
+            raise JournalError("no room")
+
+        event.listen(writer_of._engine, "begin", refuse)
+        batch = [_Write(lambda _: None) for _ in range(3)]
+        writer_of._commit(batch)
+        assert [str(write.error) for write in batch] == ["no room"] * 3
+        assert len(begun) == 1

@@ -70,12 +70,17 @@ class Writer:
     def _commit(self, batch: list[_Write[Any]]) -> None:
         """Do all in one transaction; what one of them cannot do is done without it, each alone."""
         answers: list[Any] = []
+        acting = False
         try:
             with translated(self._place), self._engine.begin() as connection:
-                answers.extend(write.act(connection) for write in batch)
+                for write in batch:
+                    acting = True
+                    answers.append(write.act(connection))
+                    acting = False
         except Exception as error:  # noqa: BLE001 - it is raised where the write came from
-            if len(batch) == 1 or len(answers) == len(batch):
-                # Its own trouble; or the transaction's, which is everybody's and not tried again.
+            if len(batch) == 1 or not acting:
+                # Its own trouble; or that of beginning or committing, which is everybody's, and would only
+                # be waited for again by each.
                 for write in batch:
                     write.error = error
                 return
