@@ -81,6 +81,21 @@ class Coverage(msgspec.Struct, frozen=True, gc=False):
     report_generated_at: datetime | None = None
 
 
+class Account(msgspec.Struct, frozen=True, gc=False):
+    """An account that a scan was asked about, read or not.
+
+    `state` is Organizations' word (ACTIVE, SUSPENDED, PENDING_CLOSURE...), None where nobody asked it.
+    `ou_path` is like `/Workloads/Prod`, `/` for the organization's root, None where it is not known.
+    """
+
+    account_id: str
+    account_name: str | None = None
+    state: str | None = None
+    ou_id: str | None = None
+    ou_path: str | None = None
+    source: Literal["ListAccounts", "file", "profile", "credentials"] = "credentials"
+
+
 class AccountFacts(msgspec.Struct, frozen=True):
     """Everything known of one account after one collection."""
 
