@@ -1,0 +1,1 @@
+"""Many accounts: which ones, and when and where each is read."""
