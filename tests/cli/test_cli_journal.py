@@ -120,9 +120,9 @@ def test_export_to_files(kept: Path, folder: Path) -> None:
 def test_the_journal_is_where_it_was_said(kept: Path, store: Path, folder: Path) -> None:
     """The option first, then the setting, then the store."""
     settings = Settings(retirement=RetirementSettings(journal="from-settings"))
-    assert journal_place("option", store, settings) == "option"
-    assert journal_place(None, store, settings) == "from-settings"
-    assert journal_place(None, store, Settings()) == journal_place(None, None, Settings()) == str(kept)
+    assert journal_place("option", str(store), settings) == "option"
+    assert journal_place(None, str(store), settings) == "from-settings"
+    assert journal_place(None, str(store), Settings()) == journal_place(None, None, Settings()) == str(kept)
     (folder / "birthright.toml").write_text(f'[retirement]\njournal = "{kept}"\n')
     assert "7 steps" in run("verify", "--store", "elsewhere").output
 

@@ -278,7 +278,7 @@ def test_a_scan_of_a_newer_birthright(birthright: Birthright, store: Path) -> No
     """A scan that a newer birthright wrote is not guessed at."""
     birthright("scan")
     info = next((store / "scans").iterdir()) / "scan.json"
-    info.write_text(info.read_text().replace("birthright.scan/1", "birthright.scan/2"))
+    info.write_text(info.read_text().replace("birthright.scan/2", "birthright.scan/3"))
     ran = birthright("explain", "root")
     assert ran.code == 2
     assert "newer birthright" in ran.trouble

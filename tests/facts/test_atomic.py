@@ -21,7 +21,9 @@ from pathlib import Path
 from birthright.atomic import write_atomically
 from birthright.errors import StoreError
 from birthright.facts.model import AccountFacts, Principal
-from birthright.facts.snapshot import ScanInfo, save_scan
+from birthright.facts.parts import save_scan
+from birthright.facts.snapshot import ScanInfo
+from birthright.facts.store import FolderStore
 import birthright.facts.schema, pyarrow.parquet
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
@@ -32,7 +34,7 @@ info = ScanInfo(
 many = tuple(Principal("1" * 12, str(hash(str(n))), str(n)) for n in range(5000))
 for write in (
     lambda: write_atomically(top / "file", [b"x" * 2000] * 2),
-    lambda: save_scan(top, info, [AccountFacts(many, (), ())]),
+    lambda: save_scan(FolderStore(top), info, [AccountFacts(many, (), ())]),
 ):
     try:
         write()

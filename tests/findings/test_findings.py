@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from birthright.errors import StoreError
 from birthright.facts.model import AccessKey, Coverage, Principal
-from birthright.facts.schema import TABLES, to_table
+from birthright.facts.schema import READ, to_table
 from birthright.facts.snapshot import ScanInfo
 from birthright.findings.build import (
     Selection,
@@ -84,7 +84,7 @@ def judge(
         for name, one in names.items()
     ]
     rows = {"principals": people, "access_keys": keys, "coverage": coverage() if asked is None else asked}
-    tables = {name: to_table(rows[name], schema) for name, schema in TABLES.items()}
+    tables = {name: to_table(rows[name], schema) for name, schema in READ.items()}
     pages: list[Page] = choose(PAGES, [policy])
     return build_document(INFO, Evaluator(tables, NOW), pages, Selection(), passes=passes)
 
@@ -264,7 +264,7 @@ def test_exit_codes(keys: list[AccessKey], statuses: dict[str, str], code: int) 
 def test_findings_without_evidence_are_the_same_otherwise() -> None:
     """Reports that show no evidence are spared its cost, and lose nothing else."""
     rows = {"principals": (), "access_keys": (key(),), "coverage": coverage()}
-    tables = {name: to_table(rows[name], schema) for name, schema in TABLES.items()}
+    tables = {name: to_table(rows[name], schema) for name, schema in READ.items()}
     evaluator, pages = Evaluator(tables, NOW), choose(PAGES, [BORN])
     full = only(build_document(INFO, evaluator, pages, Selection()))
     bare = only(build_document(INFO, evaluator, pages, Selection(), evidence=False))
@@ -320,6 +320,6 @@ def test_later_settings_win() -> None:
 
 def test_a_scan_that_does_not_say_what_was_read_is_not_judged() -> None:
     """No coverage at all would look like an account in order, so it is told as damage."""
-    empty = {name: schema.empty_table() for name, schema in TABLES.items()}
+    empty = {name: schema.empty_table() for name, schema in READ.items()}
     with pytest.raises(StoreError, match="does not say what was read"):
         build_document(INFO, Evaluator(empty, NOW), choose(PAGES, [BORN]), Selection())

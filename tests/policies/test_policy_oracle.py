@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from birthright.facts.answers import ROOT_NAME
 from birthright.facts.model import AccessKey, Coverage, Principal
-from birthright.facts.schema import TABLES, to_table
+from birthright.facts.schema import READ, to_table
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.pack import load_pack
 
@@ -295,7 +295,7 @@ def judged(policy: str, found: list[Person], overrides: dict[str, str]) -> Count
             for source in ("GetCredentialReport", "ListUsers", "ListAccessKeys")
         ],
     }
-    tables = {name: to_table(rows[name], schema) for name, schema in TABLES.items()}
+    tables = {name: to_table(rows[name], schema) for name, schema in READ.items()}
     judgement = Evaluator(tables, AS_OF).judge(PAGES[policy], overrides, passes=True)
     assert all(row.reason for row in judgement.rows), "every verdict has a reason"
     return Counter((row.user_name, row.access_key_id, row.slot, row.verdict) for row in judgement.rows)

@@ -11,13 +11,18 @@ from birthright.errors import UsageError
 
 if TYPE_CHECKING:
     from birthright.facts.snapshot import ScanInfo
+    from birthright.facts.store import Store
     from birthright.findings.build import Selection
     from birthright.findings.model import Document
     from birthright.policies.page import Page
     from birthright.settings import Settings
 
+_S3 = "s3://"
+
 store_option = click.option(
-    "--store", type=click.Path(path_type=Path), help="Where scans are kept (default: the user's data folder)."
+    "--store",
+    metavar="DIR|s3://BUCKET/PREFIX",
+    help="Where scans are kept (default: the user's data folder).",
 )
 from_option = click.option(
     "--from",
@@ -45,13 +50,37 @@ def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def store_folder(store: Path | None, settings: "Settings") -> Path:
-    """Choose the store: the option, the settings, BIRTHRIGHT_STORE, or the user's data folder."""
-    named = store or settings.scan.store or os.environ.get("BIRTHRIGHT_STORE")
-    if named:
-        return Path(named).expanduser()
+def open_store(store: str | None, settings: "Settings", profile: str | None = None) -> "Store":
+    """Open the place for scans: the option, the settings, BIRTHRIGHT_STORE, or the user's data folder.
+
+    `profile` is whose credentials open a bucket. Raises UsageError, StoreError, CredentialsError.
+    """
+    named = _store_name(store, settings)
+    if named.startswith(_S3):
+        from birthright.sources.aws.s3 import open_bucket
+
+        return open_bucket(named, profile or settings.scan.profile)
+    from birthright.facts.store import FolderStore
+
+    return FolderStore(Path(named).expanduser())
+
+
+def store_folder(store: str | None, settings: "Settings") -> Path:
+    """Choose the folder for what stays on this machine: the store, if it is one, or the data folder."""
+    named = _store_name(store, settings)
+    return Path(_data_folder() if named.startswith(_S3) else named).expanduser()
+
+
+def _store_name(store: str | None, settings: "Settings") -> str:
+    named = store or settings.scan.store or os.environ.get("BIRTHRIGHT_STORE") or _data_folder()
+    if "://" in named and not named.startswith(_S3):
+        raise UsageError(f"{named[:80]!r} is no place for scans", "name a folder, or s3://BUCKET/PREFIX")
+    return named
+
+
+def _data_folder() -> str:
     data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(data).expanduser() / "birthright"
+    return f"{data}/birthright"
 
 
 def select(

@@ -12,7 +12,7 @@ from birthright.cli.common import config_option, from_option, store_option
 @from_option
 @store_option
 @config_option
-def command(subject: str, saved: str, store: Path | None, config: Path | None) -> int:
+def command(subject: str, saved: str, store: str | None, config: Path | None) -> int:
     """Show what a finding rests on, and what to do.
 
     It says what was seen, when and by which source, what to do about it, and the rules behind it.
@@ -20,15 +20,15 @@ def command(subject: str, saved: str, store: Path | None, config: Path | None) -
     """
     import sys
 
-    from birthright.cli.common import judge, pages_of, saved_selection, store_folder
+    from birthright.cli.common import judge, open_store, pages_of, saved_selection
     from birthright.facts.snapshot import load_info, scan_dir
     from birthright.reports.explanation import explain
     from birthright.settings import load_settings
 
-    folder = store_folder(store, load_settings(config))
-    info = load_info(folder, saved)
+    place = open_store(store, load_settings(config))
+    info = load_info(place, saved)
     selection = saved_selection(info)
     pages = pages_of(selection)
-    document = judge(scan_dir(folder, info.id), info, pages, selection, passes=True)
+    document = judge(scan_dir(place, info.id), info, pages, selection, passes=True)
     explain(document, {page.id: page for page in pages}, subject, sys.stdout)
     return 0

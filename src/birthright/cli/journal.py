@@ -25,7 +25,7 @@ journal_option = click.option(
 )
 
 
-def journal_place(option: str | None, store: Path | None, settings: "Settings") -> str:
+def journal_place(option: str | None, store: str | None, settings: "Settings") -> str:
     """Choose the journal: the option, the settings, or journal.sqlite in the store."""
     from birthright.cli.common import store_folder
 
@@ -50,7 +50,7 @@ def command() -> None:
 @journal_option
 @store_option
 @config_option
-def show(key: str, form: str, journal: str | None, store: Path | None, config: Path | None) -> None:
+def show(key: str, form: str, journal: str | None, store: str | None, config: Path | None) -> None:
     """Show the steps, of all retirements or of one access key (the old one or its replacement)."""
     with _opened(journal, store, config) as opened:
         found = _found(opened, key=key)
@@ -92,7 +92,7 @@ def export(  # noqa: PLR0913 - one for each option
     output: Path | None,
     form: str | None,
     journal: str | None,
-    store: Path | None,
+    store: str | None,
     config: Path | None,
 ) -> None:
     """Write change records, per ticket and key: who, when, why, on what grounds, each call, its outcome."""
@@ -119,7 +119,7 @@ def export(  # noqa: PLR0913 - one for each option
 @journal_option
 @store_option
 @config_option
-def verify(journal: str | None, store: Path | None, config: Path | None) -> None:
+def verify(journal: str | None, store: str | None, config: Path | None) -> None:
     """Check that no step was changed, added or taken away, and name the first that was.
 
     The digest it prints stands for all steps up to now: kept elsewhere, it proves later that the journal
@@ -138,7 +138,7 @@ def verify(journal: str | None, store: Path | None, config: Path | None) -> None
 
 
 @contextmanager
-def _opened(option: str | None, store: Path | None, config: Path | None) -> "Iterator[Journal]":
+def _opened(option: str | None, store: str | None, config: Path | None) -> "Iterator[Journal]":
     """Open the journal that the options and settings name; it must be there."""
     from birthright.retirement.journal.opening import open_journal
     from birthright.settings import load_settings

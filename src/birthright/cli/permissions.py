@@ -9,18 +9,22 @@ import click
 from birthright.cli.common import config_option
 from birthright.errors import UsageError
 
-_OF_READING = ("depth",)
-_OF_RETIRING = ("handover", "rotate", "annotate")
+# The options that say something, by purpose.
+_OPTIONS = {
+    "read": ("depth",),
+    "org": ("role", "tags"),
+    "retire": ("handover", "rotate", "annotate"),
+}
 
 
 @click.command("permissions")
 @click.option(
     "--for",
     "purpose",
-    type=click.Choice(["read", "retire"]),
+    type=click.Choice(["read", "org", "retire"]),
     default="read",
     show_default=True,
-    help="Whether to scan, or to retire keys.",
+    help="To scan an account, to scan an organization's accounts through a role, or to retire keys.",
 )
 @click.option(
     "--depth",
@@ -29,6 +33,10 @@ _OF_RETIRING = ("handover", "rotate", "annotate")
     show_default=True,
     help="The depth that the scan shall have.",
 )
+@click.option(
+    "--role", default="birthright", show_default=True, help="The role in the organization's accounts."
+)
+@click.option("--tags", is_flag=True, help="The organization's accounts are chosen by tag.")
 @click.option("--partition", default="aws", show_default=True, help="aws, aws-cn, aws-us-gov, ...")
 @click.option(
     "--handover",
@@ -41,20 +49,33 @@ _OF_RETIRING = ("handover", "rotate", "annotate")
 @config_option
 @click.pass_context
 def command(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - click's options
-    """Print the least IAM policy that a scan needs, or that retiring keys needs."""
+    """Print the least IAM policy that a scan needs, or that retiring keys needs.
+
+    A scan of an organization needs two: 'read' for the role in every account, and 'org' for whoever takes
+    it on.
+    """
     import json
 
     if not re.fullmatch(r"aws(-[a-z]+)*", options["partition"]):
         raise UsageError(f"{options['partition']!r} is not a partition", "it is aws, aws-cn, aws-us-gov, ...")
-    reads = options["purpose"] == "read"
-    _refuse_others(context, _OF_RETIRING if reads else _OF_READING, options["purpose"])
-    click.echo(json.dumps(_reading(options) if reads else _retiring(options), indent=2))
+    _refuse_others(context, options["purpose"])
+    make = {"read": _reading, "org": _organization, "retire": _retiring}[options["purpose"]]
+    click.echo(json.dumps(make(options), indent=2))
 
 
 def _reading(options: dict[str, Any]) -> dict[str, object]:
     from birthright.sources.aws.permissions import read_policy
 
     return read_policy(options["depth"], options["partition"])
+
+
+def _organization(options: dict[str, Any]) -> dict[str, object]:
+    from birthright.fleet.asked import is_role
+    from birthright.sources.aws.permissions import organization_policy
+
+    if not is_role(options["role"]):
+        raise UsageError(f"--role {options['role']!r} is no role's name", "birthright, or audit/birthright")
+    return organization_policy(options["partition"], options["role"], tags=options["tags"])
 
 
 def _retiring(options: dict[str, Any]) -> dict[str, object]:
@@ -76,8 +97,8 @@ def _configured(config: Path | None) -> tuple[str, ...]:
     return (handover,) if isinstance(handover, str) else tuple(handover.values())
 
 
-def _refuse_others(context: click.Context, names: tuple[str, ...], purpose: str) -> None:
+def _refuse_others(context: click.Context, purpose: str) -> None:
     """Refuse options that say nothing about what was asked for. Raises UsageError."""
-    for name in names:
+    for name in (name for names in _OPTIONS.values() for name in names if name not in _OPTIONS[purpose]):
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             raise UsageError(f"--for {purpose} has no --{'no-' if name == 'rotate' else ''}{name}")

@@ -168,16 +168,16 @@ def _document(options: dict[str, Any], settings: "Settings") -> "Document":
 
 def _judged(options: dict[str, Any], settings: "Settings") -> "Document":
     """Judge a saved scan as it was judged. What passes is asked for, too: it names a user's other keys."""
-    from birthright.cli.common import judge, pages_of, saved_selection, store_folder
+    from birthright.cli.common import judge, open_store, pages_of, saved_selection
     from birthright.facts.snapshot import load_info, scan_dir
     from birthright.policies.pack import choose
 
-    folder = store_folder(options["store"], settings)
-    info = load_info(folder, options["source"])
+    place = open_store(options["store"], settings)
+    info = load_info(place, options["source"])
     selection = _with(saved_selection(info), options["policy"])
     pages = pages_of(selection)
     choose(pages, options["policy"])
-    return judge(scan_dir(folder, info.id), info, pages, selection, passes=True)
+    return judge(scan_dir(place, info.id), info, pages, selection, passes=True)
 
 
 def _with(saved: "Selection", policies: tuple[str, ...]) -> "Selection":

@@ -20,7 +20,7 @@ from birthright.cli.common import config_option, from_option, store_option
 )
 @store_option
 @config_option
-def command(sql: str, saved: str, form: str, store: Path | None, config: Path | None) -> None:
+def command(sql: str, saved: str, form: str, store: str | None, config: Path | None) -> None:
     """Run a SELECT over the facts of a saved scan.
 
     Its tables are principals, access_keys and coverage; 'describe access_keys' is written as
@@ -33,15 +33,15 @@ def command(sql: str, saved: str, form: str, store: Path | None, config: Path | 
     """  # noqa: D301 - click wants the control character itself
     import sys
 
-    from birthright.cli.common import store_folder
+    from birthright.cli.common import open_store
     from birthright.facts.snapshot import load_info, scan_dir
     from birthright.policies.engine import Engine
     from birthright.reports.rows import render_rows
     from birthright.settings import load_settings
 
-    folder = store_folder(store, load_settings(config))
-    info = load_info(folder, saved)
-    engine = Engine(scan_dir(folder, info.id))
+    place = open_store(store, load_settings(config))
+    info = load_info(place, saved)
+    engine = Engine(scan_dir(place, info.id))
     result = engine.select(sql, {"as_of": info.as_of.replace(tzinfo=None)})
     names = [column[0] for column in result.description or ()]
     render_rows(names, engine.rows(result), form, sys.stdout)

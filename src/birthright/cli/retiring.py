@@ -78,14 +78,12 @@ class Retiring:
 @contextmanager
 def open_retiring(options: dict[str, Any]) -> "Iterator[Retiring]":
     """Open the journal and make ready to change AWS. Raises BirthrightError."""
-    from birthright.cli.common import store_folder
     from birthright.cli.journal import journal_place
     from birthright.retirement.journal.opening import open_journal
     from birthright.settings import load_settings
 
     settings = load_settings(options["config"])
-    store = store_folder(options["store"], settings)
-    journal = open_journal(journal_place(options["journal"], store, settings))
+    journal = open_journal(journal_place(options["journal"], options["store"], settings))
     try:
         yield Retiring(options, journal, settings)
     finally:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from birthright.facts.model import AccountFacts
     from birthright.facts.snapshot import ScanInfo
+    from birthright.facts.store import Store
     from birthright.findings.build import Selection
     from birthright.findings.model import Document
     from birthright.settings import ScanSettings
@@ -125,13 +126,13 @@ def _check_choices(options: dict[str, Any]) -> None:
 
 
 def _document(options: dict[str, Any]) -> "Document":
-    from birthright.cli.common import adjusted, judge, pages_of, saved_selection, select, store_folder
+    from birthright.cli.common import adjusted, judge, open_store, pages_of, saved_selection, select
     from birthright.cli.output import shows_evidence
     from birthright.facts.snapshot import load_info, scan_dir
     from birthright.settings import load_settings
 
     settings = load_settings(options["config"])
-    store = store_folder(options["store"], settings)
+    store = open_store(options["store"], settings, options["profile"])
     selection = select(options["policy"], options["policies"], options["settings"], settings)
     if options["saved"]:
         info = load_info(store, options["saved"])
@@ -152,13 +153,14 @@ def _document(options: dict[str, Any]) -> "Document":
 
 
 def _read_and_save(
-    options: dict[str, Any], settings: "ScanSettings", selection: "Selection", store: Path
+    options: dict[str, Any], settings: "ScanSettings", selection: "Selection", store: "Store"
 ) -> "ScanInfo":
     """Read the account and keep its facts; judging reads what was kept, so that it can be done again."""
     import msgspec
 
     from birthright import __version__
-    from birthright.facts.snapshot import ScanInfo, new_scan_id, save_scan
+    from birthright.facts.parts import save_scan
+    from birthright.facts.snapshot import ScanInfo, new_scan_id
     from birthright.times import now
 
     present = now()
@@ -171,8 +173,7 @@ def _read_and_save(
         complete=all(row.status in {"ok", "skipped"} for row in facts.coverage),
         extra={"selection": msgspec.to_builtins(selection)},
     )
-    save_scan(store, info, [facts])
-    return info
+    return save_scan(store, info, [facts])
 
 
 def _facts(

@@ -29,14 +29,13 @@ def command(  # noqa: PLR0913 - one for each option
     open_only: bool,
     form: str,
     journal: str | None,
-    store: Path | None,
+    store: str | None,
     config: Path | None,
 ) -> int:
     """Show where retirements stand: what waits, until when, and what a person has to look at.
 
     It reads the journal only. 'birthright apply' says by its exit code when a person has to look.
     """
-    from birthright.cli.common import store_folder
     from birthright.cli.journal import journal_place
     from birthright.retirement.journal.opening import open_journal
     from birthright.retirement.show import status_json, status_terminal
@@ -44,7 +43,7 @@ def command(  # noqa: PLR0913 - one for each option
     from birthright.times import now
 
     settings = load_settings(config)
-    place = journal_place(journal, store_folder(store, settings), settings)
+    place = journal_place(journal, store, settings)
     with open_journal(place, must_exist=True) as kept:
         found = kept.find(key=key, account=account, user=user, ticket=ticket, open_only=open_only)
     if key and not found:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 import pyarrow as pa
 
-from birthright.facts.model import AccessKey, Coverage, Principal
+from birthright.facts.model import AccessKey, Account, Coverage, Principal
 
 _TIME = pa.timestamp("us")
 _ARROW = {
@@ -39,12 +39,16 @@ def _schema(row: type[msgspec.Struct]) -> pa.Schema:
 PRINCIPALS = _schema(Principal)
 ACCESS_KEYS = _schema(AccessKey)
 COVERAGE = _schema(Coverage)
+ACCOUNTS = _schema(Account)
 
-TABLES: dict[str, pa.Schema] = {
+# What is read in an account; a part of a scan holds these.
+READ: dict[str, pa.Schema] = {
     "principals": PRINCIPALS,
     "access_keys": ACCESS_KEYS,
     "coverage": COVERAGE,
 }
+# All tables that rules and queries see. `accounts` are those that were asked for.
+TABLES: dict[str, pa.Schema] = {**READ, "accounts": ACCOUNTS}
 
 
 def to_table(rows: Sequence[msgspec.Struct], schema: pa.Schema) -> pa.Table:

@@ -1,11 +1,15 @@
-"""A scan on disk: the facts of all its accounts, and what was asked for.
+"""A saved scan: what it says of itself, and which files hold its facts.
 
-    STORE/scans/20261122T220312Z-5f0c1e/scan.json
-                                        principals/111122223333.parquet
-                                        access_keys/111122223333.parquet
-                                        coverage/111122223333.parquet
+    STORE/scans/20261122T220312Z-5f0c1e/scan.json                         what was asked, and the parts
+                                        principals/PART-DIGEST.parquet
+                                        access_keys/PART-DIGEST.parquet
+                                        coverage/PART-DIGEST.parquet
+                                        accounts/all-DIGEST.parquet
+                                        parts/PART.json                   while the scan goes on
+                                        asked.json
 
-A scan appears whole or not at all, and is never changed. Only the user can read it (0700, 0600).
+A scan of one account appears whole or not at all. One of many accounts grows part by part; it is finished,
+and never changed again, once it has its `scan.json`, which names every file that counts.
 """
 
 import re
@@ -13,30 +17,58 @@ import secrets
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from birthright.atomic import make_directories, publish_directory, write_file
 from birthright.errors import StoreError, UsageError
-from birthright.facts.model import AccountFacts
+from birthright.facts.store import FolderStore, Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCHEMA = "birthright.scan/1"
+SCHEMA = "birthright.scan/2"
 LATEST = "latest"
+INFO, ASKED, PARTS, ACCOUNTS = "scan.json", "asked.json", "parts", "accounts"
+READ = ("principals", "access_keys", "coverage")
+TABLES = (*READ, ACCOUNTS)
 
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
-_ACCOUNT = re.compile(r"[0-9]{12}|unknown")
-_INFO = "scan.json"
 _SHOWN_IDS = 3
+T = TypeVar("T")
+
+_FIRST = 1  # schema version: a file an account and table, none of them named in scan.json
+
+
+class File(msgspec.Struct, frozen=True):
+    """One Parquet file of a scan, its size in bytes."""
+
+    name: str
+    rows: int
+    size: int
+    sha256: str
+
+
+class Part(msgspec.Struct, frozen=True):
+    """The files of some accounts, by table; `complete` is whether every answer of theirs came."""
+
+    name: str
+    files: dict[str, File]
+    complete: bool = True
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """`parts/PART.json`: a part counts once this is there, and holds these accounts."""
+
+    part: Part
+    accounts: tuple[str, ...]
 
 
 class ScanInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What `scan.json` says. `as_of` is the scan's one instant, UTC, whole seconds.
 
-    `complete` is whether every answer that was asked for came; `extra` holds the parameters.
+    `complete` is whether every answer that was asked for came; `extra` holds the parameters. A scan that
+    goes on, or was cut short, is not `finished`: its parts are those that were committed so far.
     """
 
     schema: str = SCHEMA
@@ -46,6 +78,9 @@ class ScanInfo(msgspec.Struct, frozen=True, kw_only=True):
     depth: str
     complete: bool
     extra: dict[str, object] = {}
+    finished: bool = True
+    parts: tuple[Part, ...] = ()
+    accounts: File | None = None
 
 
 def new_scan_id(as_of: datetime) -> str:
@@ -53,146 +88,171 @@ def new_scan_id(as_of: datetime) -> str:
     return f"{as_of.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
-def save_scan(store: Path, info: ScanInfo, accounts: Iterable[AccountFacts]) -> Path:
-    """Write a scan, account by account as they come, and return its directory.
-
-    Raises StoreError if the disk refuses, UsageError if an account comes twice; whatever `accounts`
-    raises passes through. In each of these cases nothing is left behind.
-    """
-    _checked_id(info.id)
-    target = store / "scans" / info.id
-    with publish_directory(target) as directory:
-        for table in _schemas():
-            make_directories(directory / table)
-        seen: set[str] = set()
-        for facts in accounts:
-            _write_account(directory, facts, seen)
-        write_file(directory / _INFO, msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n")
-    return target
+def scan_folder(scan_id: str) -> str:
+    """Name a scan's folder in a store. Raises UsageError for what is no id: it becomes part of a path."""
+    if not _ID.fullmatch(scan_id):
+        hint = f"write it like 20261122T220312Z-5f0c1e, or {LATEST}"
+        raise UsageError(f"{scan_id[:40]!r} is not the id of a scan", hint)
+    return f"scans/{scan_id}"
 
 
-def list_scans(store: Path) -> list[str]:
-    """Return the ids of all scans, oldest first; none without a store. Raises StoreError."""
-    try:
-        infos = [p for p in (store / "scans").glob(f"*/{_INFO}") if _ID.fullmatch(p.parent.name)]
-        # Within one second the id's random end says nothing; when it was written does.
-        infos.sort(key=lambda info: (info.parent.name.partition("-")[0], info.stat().st_mtime_ns))
-    except OSError as error:
-        raise StoreError(f"cannot read {store}: {error.strerror}") from error
-    return [info.parent.name for info in infos]
+def list_scans(store: Store) -> list[str]:
+    """Return the ids of all finished scans, oldest first; none without a store. Raises StoreError."""
+    found = [(name, store.stat(f"scans/{name}/{INFO}")) for name in _ids(store)]
+    # Within one second the id's random end says nothing; when it was written does.
+    dated = [(name.partition("-")[0], info.changed, name) for name, info in found if info]
+    return [name for _, _, name in sorted(dated)]
 
 
-def scan_dir(store: Path, scan_id: str) -> Path:
-    """Return the directory of a scan, by its id or `latest`.
+def list_unfinished(store: Store) -> list[str]:
+    """Return the ids of scans that were begun and not finished, oldest first. Raises StoreError."""
+    begun = [name for name in _ids(store) if store.stat(f"scans/{name}/{ASKED}")]
+    return [name for name in begun if not store.stat(f"scans/{name}/{INFO}")]
+
+
+def find_scan(store: Store, scan_id: str) -> str:
+    """Return the id itself, or the newest finished scan's for `latest`.
 
     Raises UsageError if that is no id, or there is no such scan.
     """
-    scans = list_scans(store)
-    if scan_id != LATEST:
-        _checked_id(scan_id)
-    elif scans:
-        scan_id = scans[-1]
-    if scan_id in scans:
-        return store / "scans" / scan_id
-    if not scans:
-        raise UsageError(f"there is no scan in {store}", "make one with `birthright scan`")
-    newest = ", ".join(reversed(scans[-_SHOWN_IDS:]))
-    raise UsageError(f"there is no scan {scan_id} in {store}", f"the newest are {newest}")
+    if scan_id == LATEST:
+        scans = list_scans(store)
+        if scans:
+            return scans[-1]
+    else:
+        folder = scan_folder(scan_id)
+        if store.stat(f"{folder}/{INFO}") or store.stat(f"{folder}/{ASKED}"):
+            return scan_id
+        scans = list_scans(store)
+    raise _no_scan(store, scan_id, scans)
 
 
-def load_info(store: Path, scan_id: str = LATEST) -> ScanInfo:
+def scan_dir(store: Store, scan_id: str) -> Path:
+    """Return a folder on this machine that holds that scan. Raises UsageError, StoreError."""
+    return store.local(scan_folder(find_scan(store, scan_id)))
+
+
+def load_info(store: Store, scan_id: str = LATEST) -> ScanInfo:
     """Read what a scan says of itself. Raises UsageError, or StoreError if it is damaged."""
-    path = scan_dir(store, scan_id) / _INFO
-    try:
-        data = path.read_bytes()
-        _check_version(msgspec.json.decode(data, type=_Versioned).schema, path)
-        return msgspec.json.decode(data, type=ScanInfo)
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise StoreError(f"{path} is damaged: {error}", "scan again") from error
+    return read_info(store.below(scan_folder(find_scan(store, scan_id))))
 
 
-def load_tables(directory: Path) -> "dict[str, pa.Table]":
-    """Read the fact tables of a scan's directory, all accounts together, in the order of their ids.
+def read_info(place: Store) -> ScanInfo:
+    """Read what the scan in a folder says; of one that is not finished, what is there. Raises StoreError."""
+    data = place.get(INFO)
+    if data is not None:
+        return _decode(data, ScanInfo, f"{place.name}/{INFO}")
+    data = place.get(ASKED)
+    if data is None:
+        raise StoreError(f"there is no scan in {place.name}", "make one with `birthright scan`")
+    asked = _decode(data, ScanInfo, f"{place.name}/{ASKED}")
+    parts = tuple(commit.part for commit in read_commits(place).values())
+    return msgspec.structs.replace(asked, parts=parts, finished=False, complete=False)
 
-    Raises StoreError if a file is damaged, missing or not of the schema.
-    """
-    return {name: _load_table(directory / name, schema) for name, schema in _schemas().items()}
+
+def read_commits(place: Store) -> dict[str, Commit]:
+    """Read which parts count so far, by the names of their files. Raises StoreError."""
+    found: dict[str, Commit] = {}
+    for name in place.names(PARTS):
+        data = place.get(f"{PARTS}/{name}")
+        if data is not None:
+            found[name] = _decode(data, Commit, f"{place.name}/{PARTS}/{name}")
+    return found
+
+
+def facts_files(folder: Path) -> dict[str, list[Path]]:
+    """Name the files that hold a scan's facts, by table. Raises StoreError if one is missing or was cut."""
+    place = FolderStore(folder)
+    if place.stat(INFO) is None and place.stat(ASKED) is None:
+        return _files_in(folder)
+    info = read_info(place)
+    if _version(info.schema) == _FIRST:
+        return _files_in(folder)
+    files: dict[str, list[Path]] = {table: [] for table in TABLES}
+    for part in info.parts:
+        for table, file in part.files.items():
+            files[table].append(_checked(folder / table / file.name, file))
+    if info.accounts:
+        files[ACCOUNTS].append(_checked(folder / ACCOUNTS / info.accounts.name, info.accounts))
+    return files
+
+
+def load_tables(folder: Path) -> "dict[str, pa.Table]":
+    """Read the fact tables of a scan's folder. Raises StoreError if a file is damaged or missing."""
+    from birthright.facts.schema import TABLES as SCHEMAS
+
+    return {name: _load_table(paths, SCHEMAS[name]) for name, paths in facts_files(folder).items()}
+
+
+def _check_version(data: bytes, path: str) -> None:
+    """Refuse what is no scan's file, or another birthright's. Raises UsageError, StoreError."""
+    schema = msgspec.json.decode(data, type=_Versioned).schema
+    if _version(schema) is None:
+        raise StoreError(f"{path} is damaged: its schema is not {SCHEMA.partition('/')[0]}", "scan again")
+    if (_version(schema) or 0) > (_version(SCHEMA) or 0):
+        raise UsageError(f"{path} was written by a newer birthright", "upgrade birthright")
 
 
 class _Versioned(msgspec.Struct):
-    """The one field of `scan.json` that every version has."""
+    """The one field that every version has."""
 
     schema: str
 
 
-def _check_version(schema: str, path: Path) -> None:
-    """Refuse a scan of another version of the schema."""
-    kind, _, version = SCHEMA.partition("/")
-    found_kind, _, found = schema.partition("/")
-    if found_kind != kind or not re.fullmatch(r"[0-9]{1,9}", found):
-        raise StoreError(f"{path} is damaged: its schema is not {kind}", "scan again")
-    if int(found) > int(version):
-        raise UsageError(f"{path} was written by a newer birthright", "upgrade birthright")
+def _version(schema: str) -> int | None:
+    kind, _, version = schema.partition("/")
+    if kind != SCHEMA.partition("/")[0] or not re.fullmatch(r"[0-9]{1,9}", version, re.ASCII):
+        return None
+    return int(version)
 
 
-def _checked_id(scan_id: str) -> None:
-    """Refuse what is not a scan's id: it becomes part of a path."""
-    if not _ID.fullmatch(scan_id):
-        hint = f"write it like 20261122T220312Z-5f0c1e, or {LATEST}"
-        raise UsageError(f"{scan_id[:40]!r} is not the id of a scan", hint)
+def _decode(data: bytes, kind: type[T], path: str) -> T:
+    """Read a file of the scan's own."""
+    try:
+        if kind is ScanInfo:
+            _check_version(data, path)
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise StoreError(f"{path} is damaged: {error}", "scan again") from error
 
 
-def _schemas() -> "dict[str, pa.Schema]":
-    """Return the fact tables' schemas; Arrow takes a tenth of a second to import."""
-    from birthright.facts.schema import TABLES
-
-    return TABLES
+def _ids(store: Store) -> list[str]:
+    return [name for name in store.names("scans") if _ID.fullmatch(name)]
 
 
-def _write_account(directory: Path, facts: AccountFacts, seen: set[str]) -> None:
-    """Write one account's three tables."""
-    from birthright.facts.schema import to_table
-
-    rows = (facts.principals, facts.access_keys, facts.coverage)
-    stem = _stem({row.account_id for table in rows for row in table}, seen)
-    for (name, schema), table in zip(_schemas().items(), rows, strict=True):
-        write_file(directory / name / f"{stem}.parquet", _parquet(to_table(table, schema)))
-
-
-def _stem(ids: set[str], seen: set[str]) -> str:
-    """Name an account's files by its id; several may be unknown, a known one comes once."""
-    if len(ids) != 1 or not _ACCOUNT.fullmatch(account_id := next(iter(ids))):
-        shown = ", ".join(sorted(repr(i[:40]) for i in ids)[:_SHOWN_IDS]) or "no account id"
-        raise StoreError(f"facts of {shown} cannot be kept", "an account id has twelve digits")
-    stem = account_id
-    if account_id == "unknown":
-        stem = f"unknown-{sum(name.startswith('unknown') for name in seen) + 1}"
-    elif account_id in seen:
-        raise UsageError(f"account {account_id} was collected twice", "name each account once")
-    seen.add(stem)
-    return stem
+def _no_scan(store: Store, scan_id: str, scans: Iterable[str]) -> UsageError:
+    newest = ", ".join([*scans][: -_SHOWN_IDS - 1 : -1])
+    if newest:
+        return UsageError(f"there is no scan {scan_id} in {store.name}", f"the newest are {newest}")
+    begun = list_unfinished(store)
+    if begun:
+        hint = f"{begun[-1]} was not finished: 'birthright scan --resume {begun[-1]}' goes on with it"
+        return UsageError(f"there is no finished scan in {store.name}", hint)
+    return UsageError(f"there is no scan in {store.name}", "make one with `birthright scan`")
 
 
-def _parquet(table: "pa.Table") -> bytes:
-    """Encode a table; the same rows give the same bytes."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", version="2.6")
-    data: bytes = sink.getvalue().to_pybytes()
-    return data
+def _files_in(folder: Path) -> dict[str, list[Path]]:
+    """Find the files of a folder that does not name them: a file an account, the same in each table."""
+    files = {table: sorted((folder / table).glob("*.parquet")) for table in READ}
+    if len({tuple(path.name for path in paths) for paths in files.values()}) > 1:
+        # Otherwise an account whose file of keys is gone would be one without keys.
+        raise StoreError(f"scan {folder.name} is damaged: files of facts are missing", "scan again")
+    return {**files, ACCOUNTS: []}
 
 
-def _load_table(directory: Path, schema: "pa.Schema") -> "pa.Table":
-    """Read all files of one table."""
+def _checked(path: Path, file: File) -> Path:
+    """Return the path of a file that is there and whole, as far as its size says."""
+    found = FolderStore(path.parent).stat(path.name)
+    if found is None or found.size != file.size:
+        state = "missing" if found is None else f"of {found.size} bytes instead of {file.size}"
+        raise StoreError(f"the scan is damaged: {path} is {state}", "scan again")
+    return path
+
+
+def _load_table(paths: Iterable[Path], schema: "pa.Schema") -> "pa.Table":
     import pyarrow as pa
 
-    if not directory.is_dir():
-        raise StoreError(f"the scan is damaged: {directory} is missing", "scan again")
-    tables = [_read_parquet(path, schema) for path in sorted(directory.glob("*.parquet"))]
+    tables = [_read_parquet(path, schema) for path in paths]
     return pa.concat_tables(tables) if tables else schema.empty_table()
 
 

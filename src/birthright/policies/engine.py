@@ -15,6 +15,7 @@ import msgspec
 
 from birthright.errors import QueryError, StoreError
 from birthright.facts.schema import TABLES
+from birthright.facts.snapshot import facts_files
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -114,16 +115,11 @@ class Engine:
     def _view_files(self, folder: Path) -> None:
         self._connection.execute(f"set allowed_directories = [{_quote(f'{folder}/')}]")
         self._connection.execute("set enable_external_access = false")
-        names = {name: sorted(file.name for file in (folder / name).glob("*.parquet")) for name in TABLES}
-        if len(set(map(tuple, names.values()))) > 1:
-            # Otherwise an account whose file of keys is gone would be one without keys.
-            raise StoreError(f"scan {folder.name} is damaged: files of facts are missing", "scan again")
+        files = facts_files(folder)
         try:
             for name, schema in TABLES.items():
-                files = names[name]
-                if files:
-                    paths = [str(folder / name / file) for file in files]
-                    self._connection.read_parquet(paths).create_view(name)
+                if files[name]:
+                    self._connection.read_parquet([str(path) for path in files[name]]).create_view(name)
                 else:
                     self._connection.register(name, schema.empty_table())
         except duckdb.Error as error:

@@ -1,7 +1,9 @@
-"""The least IAM policy for reading, made from what the reads declare."""
+"""The least IAM policies for reading an account and an organization, made from what the reads declare."""
 
+from birthright.sources.aws import organization
 from birthright.sources.aws.iam import READS
 
+_TAGS_ONLY = "ListTagsForResource"
 _REPORT_ONLY = ("GenerateCredentialReport", "GetCredentialReport")
 
 
@@ -21,4 +23,24 @@ def read_policy(depth: str, partition: str) -> dict[str, object]:
     return {
         "Version": "2012-10-17",
         "Statement": [statement for statement in statements if statement["Action"]],
+    }
+
+
+def organization_policy(partition: str, role: str, *, tags: bool = False) -> dict[str, object]:
+    """Return an IAM policy document for whoever scans an organization by taking on `role` in its accounts.
+
+    role: a name, with its path if it has one. tags: whether accounts are chosen by their tags.
+    """
+    reads = [action for name, (action, _) in organization.READS.items() if tags or name != _TAGS_ONLY]
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Sid": "ReadOrganization", "Effect": "Allow", "Action": sorted(reads), "Resource": "*"},
+            {
+                "Sid": "TakeOnRole",
+                "Effect": "Allow",
+                "Action": ["sts:AssumeRole"],
+                "Resource": f"arn:{partition}:iam::*:role/{role.lstrip('/')}",
+            },
+        ],
     }

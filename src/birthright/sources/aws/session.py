@@ -98,7 +98,7 @@ class AwsSession:
     def endpoint(self, service: str) -> Endpoint:
         """Resolve a service's endpoint the way AWS clients do. Raises UsageError for an unknown region."""
         with translated():
-            configured = self._configured(service)
+            configured = self.configured_endpoint(service)
             region, fips = _without_fips(self.region)
             loader = self._botocore.get_component("data_loader")
             partitions = loader.load_data("partitions")
@@ -141,7 +141,8 @@ class AwsSession:
         }
         return {**wishes, "Endpoint": url} if url else wishes
 
-    def _configured(self, service: str) -> str | None:
+    def configured_endpoint(self, service: str) -> str | None:
+        """Return the endpoint that the user's configuration names for a service, if it names one."""
         if self._botocore.get_config_variable("ignore_configured_endpoint_urls"):
             return None
         provider = ConfiguredEndpointProvider(
