@@ -15,7 +15,11 @@ _SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(days=3653)
 
 
 class ScanSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[scan]`; durations as text like 5m. None: not said."""
+    """`[scan]`; durations as text like 5m. None: not said.
+
+    `org`, `ou`, `include`, `exclude`, `accounts` (a file) and `profiles` say which accounts are read, `role`
+    and what follows it how they are entered.
+    """
 
     policy: tuple[str, ...] = ()
     policies: str | None = None
@@ -26,6 +30,19 @@ class ScanSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     report_deadline: str | None = None
     max_in_flight: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
     all_users: bool | None = None
+    org: bool | None = None
+    ou: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    accounts: str | None = None
+    profiles: tuple[str, ...] = ()
+    role: str | None = None
+    external_id: str | None = None
+    session_name: str | None = None
+    role_duration: str | None = None
+    role_everywhere: bool | None = None
+    max_calls: Annotated[int, msgspec.Meta(ge=1, le=5000)] | None = None
+    dask: str | None = None
 
 
 class RetirementSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,8 +94,9 @@ def load_settings(path: Path | None) -> Settings:
         raise UsageError(f"{path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError, RecursionError) as error:
         raise UsageError(f"{path}: {error}") from error
-    if settings.scan.report_deadline is not None:
-        _check_duration(path, "scan.report_deadline", settings.scan.report_deadline)
+    for name in ("report_deadline", "role_duration"):
+        if getattr(settings.scan, name) is not None:
+            _check_duration(path, f"scan.{name}", getattr(settings.scan, name))
     for name in ("in_use", "quarantine", "quiet", "deadline", "lease"):
         _check_duration(path, f"retirement.{name}", getattr(settings.retirement, name))
     return settings

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from birthright.policies.page import Page
     from birthright.settings import Settings
 
-_S3 = "s3://"
-
 store_option = click.option(
     "--store",
     metavar="DIR|s3://BUCKET/PREFIX",
@@ -55,27 +53,19 @@ def open_store(store: str | None, settings: "Settings", profile: str | None = No
 
     `profile` is whose credentials open a bucket. Raises UsageError, StoreError, CredentialsError.
     """
-    named = _store_name(store, settings)
-    if named.startswith(_S3):
-        from birthright.sources.aws.s3 import open_bucket
+    from birthright.sources.stores import open_store as opened
 
-        return open_bucket(named, profile or settings.scan.profile)
-    from birthright.facts.store import FolderStore
-
-    return FolderStore(Path(named).expanduser())
+    return opened(_store_name(store, settings), profile or settings.scan.profile)
 
 
 def store_folder(store: str | None, settings: "Settings") -> Path:
     """Choose the folder for what stays on this machine: the store, if it is one, or the data folder."""
     named = _store_name(store, settings)
-    return Path(_data_folder() if named.startswith(_S3) else named).expanduser()
+    return Path(_data_folder() if "://" in named else named).expanduser()
 
 
 def _store_name(store: str | None, settings: "Settings") -> str:
-    named = store or settings.scan.store or os.environ.get("BIRTHRIGHT_STORE") or _data_folder()
-    if "://" in named and not named.startswith(_S3):
-        raise UsageError(f"{named[:80]!r} is no place for scans", "name a folder, or s3://BUCKET/PREFIX")
-    return named
+    return store or settings.scan.store or os.environ.get("BIRTHRIGHT_STORE") or _data_folder()
 
 
 def _data_folder() -> str:

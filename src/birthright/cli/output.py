@@ -1,6 +1,5 @@
 """Where a document goes: to the terminal, to files, or both."""
 
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -43,13 +42,12 @@ def shows_evidence(files: Sequence[Path], form: str | None) -> bool:
 
 def deliver(document: "Document", files: Sequence[Path], form: str | None) -> None:
     """Write the files, each whole or not at all; print unless --format sent the output into a file."""
-    from birthright.atomic import write_atomically
+    from birthright.atomic import open_atomically
     from birthright.reports.formats import format_of, renderer
 
     for file in files:
-        out = io.StringIO()
-        renderer(form or format_of(file))(document, out)
-        write_atomically(file, out.getvalue().encode())
+        with open_atomically(file) as out:
+            renderer(form or format_of(file))(document, out)
     if not (files and form):
         _print(document, form or "terminal")
 

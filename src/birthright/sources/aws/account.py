@@ -32,8 +32,8 @@ from birthright.facts.model import AccountFacts, Coverage, Status
 from birthright.sources.aws import iam as reads
 from birthright.sources.aws.http import ConnectionLostError
 from birthright.sources.aws.pacing import Pacer
-from birthright.sources.aws.query import QueryClient
-from birthright.sources.aws.session import AwsSession
+from birthright.sources.aws.query import OPEN, Gate, QueryClient
+from birthright.sources.aws.session import Session
 from birthright.times import format_duration
 
 T = TypeVar("T")
@@ -54,6 +54,32 @@ class Options(msgspec.Struct, frozen=True):
     report_deadline: timedelta = timedelta(minutes=5)
     max_in_flight: int = 50
     all_users: bool = False
+
+
+class Known(msgspec.Struct, frozen=True):
+    """Which account it is that will answer."""
+
+    account_id: str
+    partition: str
+    account_name: str | None = None
+
+
+class Company(msgspec.Struct, frozen=True):
+    """What an account shares with others that are read at the same time.
+
+    `gate` limits the calls in flight of all; `pause` is how an account waits, in seconds, for AWS to make
+    its report, so that another can go on meanwhile.
+    """
+
+    gate: Gate = OPEN
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+class Collected(msgspec.Struct, frozen=True):
+    """An account's facts; `errors` are the troubles that its coverage tells of."""
+
+    facts: AccountFacts
+    errors: tuple[ReadError, ...] = ()
 
 
 class _Read(msgspec.Struct):
@@ -110,9 +136,10 @@ class _Read(msgspec.Struct):
 class _Collection:
     """The reads of one account as they go on."""
 
-    def __init__(self, iam: QueryClient, options: Options) -> None:
+    def __init__(self, iam: QueryClient, options: Options, company: Company) -> None:
         self.iam = iam
         self.options = options
+        self.company = company
         self.reads: dict[str, _Read] = {}
 
     async def read(self, source: str, ask: Callable[[_Read], Awaitable[T]]) -> T | None:
@@ -130,7 +157,7 @@ class _Collection:
             _log.info("%s: %s, %d rows in %.1f s", source, read.status, read.rows, read.seconds)
 
     async def report(self, read: _Read) -> CredentialReport:
-        report = await reads.credential_report(self.iam, self.options.report_deadline)
+        report = await reads.credential_report(self.iam, self.options.report_deadline, self.company.pause)
         read.answered, read.rows, read.notes = 1, len(report.users), report.problems
         return report
 
@@ -181,25 +208,37 @@ class _Collection:
         return found
 
 
-async def collect_account(
-    session: AwsSession, options: Options, as_of: datetime, account_name: str | None = None
-) -> AccountFacts:
-    """Read one account. Raises ReadError only if nothing at all could be read."""
+async def collect_account(session: Session, options: Options, as_of: datetime) -> AccountFacts:
+    """Read the account of a user's own credentials. Raises ReadError only if nothing at all could be read."""
+    return (await collect(session, options, as_of)).facts
+
+
+async def collect(
+    session: Session,
+    options: Options,
+    as_of: datetime,
+    known: Known | None = None,
+    company: Company | None = None,
+) -> Collected:
+    """Read one account; `known` is which it is, where that is known. Raises ReadError, as above."""
+    company = company or Company()
     # What is wrong with the credentials themselves is told once, before anything is asked.
     await session.credentials()
-    iam = QueryClient(session, "iam", Pacer(options.max_in_flight))
+    iam = QueryClient(session, "iam", Pacer(options.max_in_flight), company.gate)
     try:
-        collection = _Collection(iam, options)
+        collection = _Collection(iam, options, company)
         answers = await _ask(collection)
-        account, partition = await _identity(session, collection, answers)
+        account, partition = await _identity(session, collection, answers, known)
     finally:
         iam.close()
     answers = msgspec.structs.replace(answers, account_id=account, partition=partition)
     principals, keys, notes = join_account(answers)
-    asked = Coverage(account, "", "ok", account_name=account_name, partition=partition, as_of=as_of)
+    name = known.account_name if known else None
+    asked = Coverage(account, "", "ok", account_name=name, partition=partition, as_of=as_of)
     generated_at = answers.report.generated_at if answers.report else None
     coverage = (_coverage(asked, read, iam, notes, generated_at) for read in collection.reads.values())
-    return AccountFacts(principals, keys, tuple(coverage))
+    errors = tuple(read.error for read in collection.reads.values() if read.error)
+    return Collected(AccountFacts(principals, keys, tuple(coverage)), errors)
 
 
 async def _ask(collection: _Collection) -> AccountAnswers:
@@ -276,12 +315,18 @@ def users_to_list(answers: AccountAnswers, *, all_users: bool = False) -> list[s
     return sorted(name for name in names if all_users or may_have_keys(name))
 
 
-async def _identity(session: AwsSession, collection: _Collection, answers: AccountAnswers) -> tuple[str, str]:
-    """Find the account and its partition in the answers; ask STS only if no answer says it."""
+async def _identity(
+    session: Session, collection: _Collection, answers: AccountAnswers, known: Known | None
+) -> tuple[str, str]:
+    """Find the account and its partition in the answers; ask STS only if nobody says it."""
     arns = [user.user_arn for user in (answers.users or ())[:1]]
     if answers.report:
         arns += [user.user_arn for user in answers.report.users if user.user_arn][:1]
     found = next(filter(None, map(_ARN.match, arns)), None)
+    if known is not None:
+        if found is not None and found["account"] != known.account_id:
+            raise AnswerError(f"the answers are of account {found['account']}, not {known.account_id}")
+        return known.account_id, known.partition
     if found is None:
         errors = [read.error for read in collection.reads.values() if read.error]
         if errors and all(isinstance(error, CredentialsError) for error in errors):
@@ -292,7 +337,7 @@ async def _identity(session: AwsSession, collection: _Collection, answers: Accou
     return found["account"], found["partition"]
 
 
-async def _ask_caller(session: AwsSession, errors: list[ReadError]) -> str:
+async def _ask_caller(session: Session, errors: list[ReadError]) -> str:
     sts = QueryClient(session, "sts", Pacer(1))
     try:
         return await reads.caller_arn(sts)

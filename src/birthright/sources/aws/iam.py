@@ -6,7 +6,7 @@
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from xml.etree.ElementTree import Element
@@ -26,6 +26,9 @@ READS = MappingProxyType({
     "GetAccessKeyLastUsed": ("iam:GetAccessKeyLastUsed", "user"),
 })  # fmt: skip
 
+# How to wait for so many seconds.
+Pause = Callable[[float], Awaitable[None]]
+
 _MOST_PAGES = 10_000
 _NOT_NOW = frozenset({"ReportExpired", "ReportNotPresent", "ReportInProgress"})
 _FIRST_PAUSE = 0.5
@@ -36,7 +39,9 @@ class ReportDeadlineError(ReadError):
     """AWS did not finish the credential report in the time it was given."""
 
 
-async def credential_report(iam: QueryClient, deadline: timedelta) -> CredentialReport:
+async def credential_report(
+    iam: QueryClient, deadline: timedelta, pause: Pause = asyncio.sleep
+) -> CredentialReport:
     """Have the report made, wait for it, fetch it.
 
     AWS returns a report younger than four hours as it is, so this is two calls then. One that expires
@@ -46,7 +51,7 @@ async def credential_report(iam: QueryClient, deadline: timedelta) -> Credential
     states = ["no answer yet"]
     try:
         async with asyncio.timeout(deadline.total_seconds()):
-            return await _made_and_fetched(iam, states)
+            return await _made_and_fetched(iam, states, pause)
     except TimeoutError:
         raise ReportDeadlineError(
             f"the credential report was not ready in {format_duration(deadline)} (last: {states[-1]})",
@@ -54,9 +59,9 @@ async def credential_report(iam: QueryClient, deadline: timedelta) -> Credential
         ) from None
 
 
-async def _made_and_fetched(iam: QueryClient, states: list[str]) -> CredentialReport:
+async def _made_and_fetched(iam: QueryClient, states: list[str], pause: Pause) -> CredentialReport:
     """Ask until AWS has a report; `states` takes what it says meanwhile."""
-    pause = _FIRST_PAUSE
+    seconds = _FIRST_PAUSE
     while True:
         state = (await iam.call("GenerateCredentialReport")).findtext("State")
         states[:] = [(state or "no state")[:40]]
@@ -67,8 +72,8 @@ async def _made_and_fetched(iam: QueryClient, states: list[str]) -> CredentialRe
                 if error.code not in _NOT_NOW:
                     raise
                 states[:] = [error.code]
-        await asyncio.sleep(pause)
-        pause = min(pause * 1.5, _LONGEST_PAUSE)
+        await pause(seconds)
+        seconds = min(seconds * 1.5, _LONGEST_PAUSE)
 
 
 def _read_report(result: Element) -> CredentialReport:

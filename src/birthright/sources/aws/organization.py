@@ -158,12 +158,17 @@ class Organization:
         self._client.close()
 
     def pages(self) -> Iterator[tuple[Account, ...]]:
-        """Yield all accounts, each once, in pages as they come; their OUs are not known yet."""
+        """Yield all accounts, each once, in pages as they come; their OUs are not known yet.
+
+        No page is empty: where AWS's is, the next one is asked for.
+        """
         seen: set[str] = set()
         for page in self._pages("ListAccounts", "Accounts", MaxResults=_PAGE_SIZE):
-            accounts = [account for account in map(_account, page) if account.account_id not in seen]
-            seen |= {account.account_id for account in accounts}
-            yield tuple({account.account_id: account for account in accounts}.values())
+            accounts = {account.account_id: account for account in map(_account, page)}
+            fresh = tuple(account for account_id, account in accounts.items() if account_id not in seen)
+            seen |= accounts.keys()
+            if fresh:
+                yield fresh
         if not seen:
             # There is always the management account.
             raise AnswerError("ListAccounts: the list of the organization's accounts is empty")
@@ -241,10 +246,8 @@ class Organization:
         following: dict[str, str] = {}
         followed: set[str] = set()
         for _ in range(_MOST_PAGES):
-            answer = self._ask(operation, {**parameters, **following})
-            if not isinstance(answer.get(field, []), list):
-                raise AnswerError(f"{operation}: the answer has no list of {field}")
-            yield answer.get(field, [])
+            answer = self._ask(operation, field, {**parameters, **following})
+            yield answer[field]
             token = answer.get("NextToken")
             if not token:
                 return
@@ -254,12 +257,15 @@ class Organization:
             following = {"NextToken": token}
         raise AnswerError(f"{operation}: no end after {_MOST_PAGES} pages")
 
-    def _ask(self, operation: str, parameters: dict[str, object]) -> dict[str, Any]:
-        """Ask once, however many requests that takes. Throttling is waited for: the limits are low."""
+    def _ask(self, operation: str, field: str, parameters: dict[str, object]) -> dict[str, Any]:
+        """Ask once, however many requests that takes; the answer has a list `field`.
+
+        Throttling is waited for: the limits are low.
+        """
         tries = 1
         while True:
             try:
-                return self._once(operation, parameters)
+                return self._once(operation, field, parameters)
             except ReadError as error:
                 if tries >= _tries_for(error):
                     raise
@@ -267,7 +273,7 @@ class Organization:
             self._closed.wait(random.uniform(0.0, min(_LONGEST_PAUSE, 0.1 * 2**tries)))  # noqa: S311
             tries += 1
 
-    def _once(self, operation: str, parameters: dict[str, object]) -> dict[str, Any]:
+    def _once(self, operation: str, field: str, parameters: dict[str, object]) -> dict[str, Any]:
         if self._closed.is_set():
             raise ReadError(f"{operation}: not asked any more")
         began = time.monotonic()
@@ -275,6 +281,9 @@ class Organization:
         try:
             with translated():
                 answer: dict[str, Any] = self._call(operation, parameters)
+            # botocore takes a body that was cut for an answer without members.
+            if not isinstance(answer.get(field), list):
+                raise AnswerError(f"{operation}: the answer has no {field}")
             outcome = "OK"
         except ReadError as error:
             outcome = error.code or type(error).__name__

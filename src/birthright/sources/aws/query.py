@@ -5,6 +5,8 @@ import logging
 import random
 import time
 from collections import Counter
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any
 from urllib.parse import quote_plus
 from xml.etree import ElementTree as ET
 
@@ -17,7 +19,7 @@ from birthright.errors import (
 )
 from birthright.sources.aws.http import Response
 from birthright.sources.aws.pacing import Pacer
-from birthright.sources.aws.session import AwsSession
+from birthright.sources.aws.session import Session
 from birthright.sources.aws.signing import sign
 from birthright.times import now_exactly
 
@@ -47,6 +49,7 @@ _BAD_CREDENTIALS_HINTS = {
     "RequestExpired": "this machine's clock is wrong",
     "InvalidClientTokenId": "the access key does not exist, is inactive, or belongs to another partition",
 }
+_jitter = random.Random()  # noqa: S311  it needs no secrecy
 _FAILED_TRIES = 5
 _THROTTLED_TRIES = 25
 _LONGEST_PAUSE = 10.0
@@ -54,16 +57,24 @@ _LONGEST_MESSAGE = 300
 _VERSIONS = {"iam": "2010-05-08", "sts": "2011-06-15"}
 
 
-class QueryClient:
-    """Calls one service with one user's credentials. `calls` and `refused` count requests by action."""
+# A limit of the calls in flight that several clients share.
+Gate = AbstractAsyncContextManager[Any]
+OPEN: Gate = nullcontext()
 
-    def __init__(self, session: AwsSession, service: str, pacer: Pacer) -> None:
+
+class QueryClient:
+    """Calls one service with one user's credentials. `calls` and `refused` count requests by action.
+
+    `pacer` is the account's own; `gate` is passed last, so that a slow account holds up nobody at it.
+    """
+
+    def __init__(self, session: Session, service: str, pacer: Pacer, gate: Gate = OPEN) -> None:
         self._session = session
         self._endpoint = session.endpoint(service)
         self._pool = session.pool(self._endpoint)
         self._version = _VERSIONS[service]
         self._pacer = pacer
-        self._random = random.Random()  # noqa: S311  jitter needs no secrecy
+        self._gate = gate
         self.calls: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
 
@@ -99,9 +110,12 @@ class QueryClient:
         credentials = await self._session.credentials()
         left_at = await self._pacer.enter()
         try:
-            self.calls[action] += 1
-            headers = sign(body, self._pool.host, self._endpoint.scope, credentials, now_exactly())
-            response = await self._post(action, headers, body)
+            async with self._gate:
+                if self._gate is not OPEN:
+                    left_at = time.monotonic()
+                self.calls[action] += 1
+                headers = sign(body, self._pool.host, self._endpoint.scope, credentials, now_exactly())
+                response = await self._post(action, headers, body)
             result = _read(action, response)
         except ThrottledError as error:
             self.refused[action] += 1
@@ -137,7 +151,7 @@ class QueryClient:
 
     async def _back_off(self, tries: int) -> None:
         """Pause before asking again: doubling, with full jitter so that callers do not march in step."""
-        await asyncio.sleep(self._random.uniform(0.0, min(_LONGEST_PAUSE, 0.1 * 2**tries)))
+        await asyncio.sleep(_jitter.uniform(0.0, min(_LONGEST_PAUSE, 0.1 * 2**tries)))
 
 
 def _read(action: str, response: Response) -> ET.Element:

@@ -8,9 +8,9 @@ used for reading.
 import asyncio
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import botocore.exceptions as theirs
@@ -24,7 +24,7 @@ from botocore.utils import get_environ_proxies, validate_region_name
 
 from birthright.errors import BirthrightError, CredentialsError, ReadError, UsageError
 from birthright.secret import Secret
-from birthright.sources.aws.http import Pool
+from birthright.sources.aws.http import Pool, Response
 from birthright.sources.aws.signing import Credentials, Scope
 
 _WRONG_SETTINGS = (
@@ -55,6 +55,31 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     url: str
     scope: Scope
+
+
+class PoolLike(Protocol):
+    """What a client needs of a pool of connections."""
+
+    host: str
+
+    async def post(self, headers: Mapping[str, str], body: bytes) -> Response:
+        """Send one POST and read its answer."""
+
+    def close(self) -> None:
+        """Be done with it."""
+
+
+class Session(Protocol):
+    """Who asks, and where: a user's own configuration, or a role taken on."""
+
+    async def credentials(self) -> Credentials:
+        """Return what to sign with now."""
+
+    def endpoint(self, service: str) -> Endpoint:
+        """Return where a service is asked."""
+
+    def pool(self, endpoint: Endpoint) -> PoolLike:
+        """Return connections to an endpoint."""
 
 
 class AwsSession:

@@ -73,7 +73,7 @@ def _canonical_digest(body: bytes, headers: dict[str, str], names: str) -> str:
     return hashlib.sha256(request.encode()).hexdigest()
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _signing_key(secret: Secret, day: str, region: str, service: str) -> bytes:
     """Derive the day's key once; it takes four of the six hashes of a signature."""
     key = f"AWS4{secret.reveal()}".encode()

@@ -1,0 +1,41 @@
+"""How far a scan of many accounts has come; whoever shows it looks here."""
+
+import time
+from dataclasses import dataclass, field
+
+from birthright.facts.model import AccountFacts
+
+_WHOLE = frozenset({"ok", "skipped"})
+
+
+@dataclass(slots=True)
+class Counts:
+    """Accounts and calls so far. `total` grows until `listed`; `troubled` are accounts not read whole.
+
+    `before` are those that an earlier run had read. `began` is by time.monotonic.
+    """
+
+    total: int = 0
+    listed: bool = False
+    before: int = 0
+    done: int = 0
+    troubled: int = 0
+    calls: int = 0
+    throttled: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+    def add(self, facts: AccountFacts) -> None:
+        """Count an account that is read."""
+        whole = all(line.status in _WHOLE for line in facts.coverage)
+        self.add_sums(1, 0 if whole else 1, *_calls(facts))
+
+    def add_sums(self, done: int, troubled: int, calls: int, throttled: int) -> None:
+        """Count several accounts at once."""
+        self.done += done
+        self.troubled += troubled
+        self.calls += calls
+        self.throttled += throttled
+
+
+def _calls(facts: AccountFacts) -> tuple[int, int]:
+    return sum(line.calls for line in facts.coverage), sum(line.throttled for line in facts.coverage)

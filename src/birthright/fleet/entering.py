@@ -1,0 +1,33 @@
+"""How to get into an account: with the caller's own credentials, through a role, or as a local profile."""
+
+from birthright.fleet.asked import Asked
+from birthright.sources.aws.roles import Caller, Roles
+from birthright.sources.aws.session import AwsSession, Session
+
+
+class Doors:
+    """Opens sessions in accounts.
+
+    The caller's own account is entered as the caller, unless `through_role` says otherwise. Without `roles`
+    only local profiles are opened.
+    """
+
+    def __init__(
+        self, roles: Roles | None, caller: Caller | None, partition: str, *, through_role: bool = False
+    ) -> None:
+        self._roles = roles
+        self._own = caller.account_id if caller and not through_role else None
+        self.partition = partition
+
+    @property
+    def session(self) -> AwsSession | None:
+        """The caller's own configuration."""
+        return self._roles.user if self._roles else None
+
+    def open(self, asked: Asked) -> Session:
+        """Return a session in the account; nothing is asked yet. Raises CredentialsError, UsageError."""
+        if self._roles is None or asked.profile is not None:
+            return AwsSession(asked.profile)
+        if asked.account.account_id == self._own and asked.role is None:
+            return self._roles.own
+        return self._roles.session(asked.account.account_id, self.partition, asked.role)

@@ -1,0 +1,59 @@
+"""Gathers the facts of accounts as they finish, and writes them in parts of a reasonable size."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from birthright.facts.model import AccountFacts
+from birthright.facts.parts import ScanWriter
+
+_ACCOUNTS = 250
+_ROWS = 25_000
+_SECONDS = 5.0  # after which a part is written, however small: what a crash may cost
+
+
+class Gathering:
+    """Holds what is not written yet; a part is written in a thread, as disks and buckets take their time."""
+
+    def __init__(self, writer: ScanWriter) -> None:
+        self._writer = writer
+        self._waiting: list[AccountFacts] = []
+        self._rows = 0
+        self._writing = asyncio.Lock()
+
+    async def put(self, facts: AccountFacts) -> None:
+        """Take the facts of an account. Raises StoreError if a part cannot be written."""
+        self._waiting.append(facts)
+        self._rows += len(facts.principals) + len(facts.access_keys)
+        if len(self._waiting) >= _ACCOUNTS or self._rows >= _ROWS:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what there is. Raises StoreError."""
+        async with self._writing:
+            batch, self._waiting, self._rows = self._waiting, [], 0
+            if batch:
+                await asyncio.to_thread(self._writer.add, part_name(batch), batch)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Write now and then while the block lasts, and at its end all that is left, however it ends."""
+        timer = asyncio.create_task(self._now_and_then())
+        try:
+            yield
+        finally:
+            timer.cancel()
+            await asyncio.wait([timer])
+            await self.flush()
+
+    async def _now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(_SECONDS)
+            await self.flush()
+
+
+def part_name(batch: Sequence[AccountFacts]) -> str:
+    """Name a part after its accounts: the same accounts are the same part, whoever writes it."""
+    ids = ",".join(sorted(line.account_id for facts in batch for line in facts.coverage[:1]))
+    return hashlib.sha256(ids.encode()).hexdigest()[:16]

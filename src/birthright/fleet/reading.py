@@ -1,0 +1,183 @@
+"""Reads accounts, many at a time: decides when each is read, and leaves how to `sources/aws/account.py`.
+
+A slow account holds up nobody: accounts wait for their own AWS to slow down before they take a place among
+the calls in flight, and while AWS makes an account's report another takes its place at work.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
+
+import msgspec
+
+from birthright.errors import AccessDeniedError, AnswerError, CredentialsError, ReadError, ThrottledError
+from birthright.facts.model import Account, AccountFacts, Coverage, Status
+from birthright.fleet.asked import Asked
+from birthright.fleet.entering import Doors
+from birthright.sources.aws.account import Collected, Company, Known, Options, collect
+from birthright.sources.aws.roles import RoleSession
+from birthright.sources.aws.session import Session
+
+# Refused credentials among them: if they are our own, the next attempt finds that out.
+_PASSING = (AnswerError, ThrottledError, CredentialsError)
+_ATTEMPTS = 3
+_BACK_OFF = 2.0  # seconds before an account is read a second time
+_LEAST_BUDGET = 20
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How much goes on at a time: calls in flight, accounts at work, and accounts begun."""
+
+    calls: int = 256
+    working: int = 256
+    begun: int = 4096
+
+
+class Turns:
+    """Lets so many accounts work at a time; who waits for AWS lends its place to another."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._places = asyncio.Semaphore(limits.working)
+        self._begun = asyncio.Semaphore(limits.begun)
+
+    async def begin(self) -> None:
+        """Wait until another account may begin."""
+        await self._begun.acquire()
+        await self._places.acquire()
+
+    def end(self) -> None:
+        """Give the place back."""
+        self._places.release()
+        self._begun.release()
+
+    async def pause(self, seconds: float) -> None:
+        """Sleep without a place; whoever comes back goes before accounts that have not begun."""
+        self._places.release()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            await self._places.acquire()
+
+
+class Budget:
+    """How many accounts may be read again after a failure: a tenth of all, so that an outage ends soon."""
+
+    def __init__(self) -> None:
+        self._accounts = 0
+        self._spent = 0
+
+    def begin(self) -> None:
+        """Count an account that is begun."""
+        self._accounts += 1
+
+    def take(self) -> bool:
+        """Whether one more may be read again."""
+        if self._spent >= max(_LEAST_BUDGET, self._accounts // 10):
+            return False
+        self._spent += 1
+        return True
+
+
+class Reader:
+    """Reads one account after another, each with a line of coverage for everything that was asked."""
+
+    def __init__(self, doors: Doors, options: Options, as_of: datetime, company: Company) -> None:
+        self._doors = doors
+        self._options = options
+        self._as_of = as_of
+        self._company = company
+        self._budget = Budget()
+
+    async def read(self, asked: Asked) -> AccountFacts:
+        """Read an account; what passes is tried again. Raises CredentialsError: the caller's are no good."""
+        self._budget.begin()
+        attempt = 1
+        while True:
+            collected = await self._once(asked)
+            may_pass = any(isinstance(error, _PASSING) for error in collected.errors)
+            if not may_pass or attempt >= _ATTEMPTS or not self._budget.take():
+                return collected.facts
+            await self._company.pause(_BACK_OFF * attempt)
+            attempt += 1
+
+    async def _once(self, asked: Asked) -> Collected:
+        began = time.monotonic()
+        session = self._doors.open(asked)
+        if not isinstance(session, RoleSession):
+            return await self._collect(asked, session)
+        try:
+            await session.credentials()
+        except CredentialsError:
+            # Not this account's fault: no other could be read either.
+            raise
+        except ReadError as error:
+            return _refused(self._entered(asked.account, session, began), error)
+        entered = self._entered(asked.account, session, began)
+        return _with(entered, await self._collect(asked, session))
+
+    async def _collect(self, asked: Asked, session: Session) -> Collected:
+        account = asked.account
+        # A profile's partition is its own; its account is in the answers.
+        known = None
+        if asked.profile is None:
+            known = Known(account.account_id, self._doors.partition, account.account_name)
+        try:
+            return await collect(session, self._options, self._as_of, known, self._company)
+        except CredentialsError as error:
+            if asked.profile is None:
+                raise
+            return _refused(self._line(account, "GetCredentialReport"), error)
+        except ReadError as error:
+            return _refused(self._line(account, "GetCredentialReport"), error)
+
+    def _entered(self, account: Account, session: RoleSession, began: float) -> Coverage:
+        return msgspec.structs.replace(
+            self._line(account, "AssumeRole"),
+            calls=session.sts.calls.total(),
+            throttled=session.sts.refused.total(),
+            seconds=round(time.monotonic() - began, 3),
+        )
+
+    def _line(self, account: Account, source: str) -> Coverage:
+        return Coverage(
+            account.account_id,
+            source,
+            "ok",
+            account_name=account.account_name,
+            partition=self._doors.partition,
+            as_of=self._as_of,
+        )
+
+
+def _refused(line: Coverage, error: ReadError) -> Collected:
+    status: Status = "denied" if isinstance(error, AccessDeniedError) else "failed"
+    line = msgspec.structs.replace(line, status=status, detail=str(error))
+    return Collected(AccountFacts((), (), (line,)), (error,))
+
+
+def _with(line: Coverage, collected: Collected) -> Collected:
+    facts = collected.facts
+    facts = msgspec.structs.replace(facts, coverage=(line, *facts.coverage))
+    return msgspec.structs.replace(collected, facts=facts)
+
+
+async def read_all(
+    accounts: AsyncIterator[Asked],
+    read: Callable[[Asked], Awaitable[AccountFacts]],
+    keep: Callable[[AccountFacts], Awaitable[None]],
+    turns: Turns,
+) -> None:
+    """Read accounts as they are listed, and hand over each one's facts when it is done."""
+
+    async def work(asked: Asked) -> None:
+        try:
+            facts = await read(asked)
+        finally:
+            turns.end()
+        await keep(facts)
+
+    async with asyncio.TaskGroup() as group:
+        async for asked in accounts:
+            await turns.begin()
+            group.create_task(work(asked))
