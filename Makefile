@@ -1,5 +1,5 @@
 # Everything a newcomer needs: `make demo` and `make test`. Both set up what they use in ./.venv.
-.PHONY: demo test check bench soak setup lock clean
+.PHONY: demo test check bench bench-fleet soak setup lock clean
 
 PYTHON ?= python3
 # uv from the PATH, or else installed by pip into ./.tools (no virtual environment and no root needed).
@@ -22,6 +22,10 @@ check: setup
 
 bench: setup
 	$(RUN) python benchmarks/run.py
+
+# Organizations of ten thousand accounts: about ten minutes.
+bench-fleet: setup
+	$(RUN) python benchmarks/run.py fleet
 
 # How many sequences: make soak SEQUENCES=5000
 SEQUENCES ?= 100000

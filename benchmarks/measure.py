@@ -53,6 +53,11 @@ class SandboxProcess:
         self.url = self._process.stdout.readline().strip()
         self.environment = dict(_exports(self._process.stdout))
 
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
     def state(self) -> dict[str, Any]:
         """Return what the sandbox counted."""
         with urllib.request.urlopen(f"{self.url}/_sandbox/state") as answer:

@@ -6,6 +6,7 @@ Ends with 1 if a ratio is over what was promised. `python benchmarks/run.py NAME
 import sys
 from collections.abc import Callable, Iterator, Mapping
 
+import fleet
 import judging
 import one_account
 import retiring
@@ -20,6 +21,16 @@ BENCHMARKS: Mapping[str, Callable[[], Iterator[Row]]] = {
     "judging": judging.rows,
     "retiring": retiring.rows,
 }
+# Minutes long: `make bench-fleet`.
+FLEET: Mapping[str, Callable[[], Iterator[Row]]] = {
+    "fleet-big": fleet.big_rows,
+    "fleet-baseline": fleet.baseline_rows,
+    "fleet-line": fleet.line_rows,
+    "fleet-trouble": fleet.trouble_rows,
+    "fleet-denied": fleet.denied_rows,
+    "fleet-dask": fleet.dask_rows,
+    "fleet-killed": fleet.killed_rows,
+}
 
 
 def main(names: list[str]) -> int:
@@ -27,8 +38,10 @@ def main(names: list[str]) -> int:
     print("| what | measured | against | ratio | at most | holds |")
     print("|---|---|---|---|---|---|")
     holds = True
-    for name in names or BENCHMARKS:
-        for row in BENCHMARKS[name]():
+    every = {**BENCHMARKS, **FLEET}
+    chosen = [one for name in names for one in (FLEET if name == "fleet" else [name])]
+    for name in chosen or BENCHMARKS:
+        for row in every[name]():
             most = "" if row.most == float("inf") else f"{row.most:g}"
             word = "yes" if row.holds else "NO"
             print(

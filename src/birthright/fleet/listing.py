@@ -116,7 +116,7 @@ class Listing:
             within = (await walk).below(self._wanted.units) if self._wanted.units else None
             async for accounts in self._pages(organization):
                 yield await self._chosen(organization, accounts, within)
-            self._place(await walk)
+            self._place(await _as_far_as_known(walk))
         finally:
             # Whoever stops early must not wait for the walk to end by itself.
             organization.close()
@@ -149,6 +149,14 @@ class Listing:
     def _place(self, tree: Tree) -> None:
         self.all = [tree.placed(account) for account in self.all]
         self.note = tree.note
+
+
+async def _as_far_as_known(walk: "asyncio.Task[Tree]") -> Tree:
+    """Return the tree, or why there is none: all accounts are listed, and may as well be judged."""
+    try:
+        return await walk
+    except ReadError as error:
+        return Tree({}, {}, f"the OUs of accounts are not known: {error}")
 
 
 def _flat(pages: Iterator[tuple[Account, ...]]) -> list[Account]:

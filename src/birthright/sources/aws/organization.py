@@ -139,7 +139,7 @@ class Organization:
 
     def __init__(self, session: AwsSession) -> None:
         # Wrong regions and addresses are told in the same words as for all other reads.
-        session.endpoint("organizations")
+        endpoint = session.endpoint("organizations")
         config = Config(
             retries={"total_max_attempts": 1},
             connect_timeout=10,
@@ -148,7 +148,7 @@ class Organization:
         )
         with translated():
             self._client = session.botocore.create_client(
-                "organizations", region_name=session.region, config=config
+                "organizations", region_name=endpoint.scope.region, config=config
             )
         self._closed = threading.Event()
 
@@ -326,7 +326,7 @@ def _answered(error: theirs.ClientError, operation: str) -> BirthrightError:
     if code in _THROTTLES:
         return ThrottledError(text, "AWS kept saying so until the retry budget was spent", code)
     if code in _BAD_CREDENTIALS:
-        hint = "sign in again, or check them: aws sts get-caller-identity"
+        hint = "sign in again, or check them and the Region: aws sts get-caller-identity"
         return CredentialsError(text, hint, code)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", _SERVER_FAULT)
     return AnswerError(text, code=code) if status >= _SERVER_FAULT else ReadError(text, code=code)
