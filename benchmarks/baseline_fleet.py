@@ -1,4 +1,4 @@
-"""An organization's credential reports the way boto3 users collect them: a pool of threads, a client an account."""
+"""Credential reports of an organization the way boto3 users collect them: threads, a client an account."""
 
 import csv
 import io
