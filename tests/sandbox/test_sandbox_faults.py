@@ -152,7 +152,7 @@ def test_shares_are_deterministic() -> None:
     def struck(seed: int) -> list[bool]:
         faults = Faults(seed)
         faults.add("throttling", share=0.3)
-        return [bool(faults.strike("ListUsers", "")) for _ in range(1000)]
+        return [bool(faults.strike("ListUsers", "", "111122223333")) for _ in range(1000)]
 
     assert struck(7) == struck(7)
     assert struck(7) != struck(8)

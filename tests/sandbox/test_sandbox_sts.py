@@ -35,7 +35,7 @@ def test_an_assumed_role_works_until_it_expires(box: Sandbox, client: Make, refu
 def test_expiry_is_told(client: Make) -> None:
     """Expiration is the sandbox's present and the duration asked for."""
     start = datetime(2026, 11, 22, 12, tzinfo=UTC)
-    with Sandbox(users=1, clock=start, frozen=True).running() as box:
+    with Sandbox(users=1, clock=start, frozen=True, longest_session=43_200).running() as box:
         made = client(box, "sts").assume_role(RoleArn=ROLE, RoleSessionName="test", DurationSeconds=43_200)
         assert made["Credentials"]["Expiration"] == start + timedelta(hours=12)
 
@@ -73,6 +73,41 @@ def test_durations_have_bounds(box: Sandbox, client: Make, refused: Refused) -> 
     assert refused(chained.assume_role, **params) == ("ValidationError", 400)
 
 
+def test_a_role_has_a_longest_session(client: Make, refused: Refused) -> None:
+    """One hour, unless the sandbox is told more."""
+    with Sandbox(users=0).running() as box:
+        take = client(box, "sts").assume_role
+        params = {"RoleArn": ROLE, "RoleSessionName": "test", "DurationSeconds": 3601}
+        assert refused(take, **params) == ("ValidationError", 400)
+    with Sandbox(users=0, longest_session=7200).running() as box:
+        assert assume(client(box, "sts"), DurationSeconds=7200).session_token
+
+
+def test_a_role_is_found_by_its_path(box: Sandbox, client: Make, refused: Refused) -> None:
+    """`birthright-audit` lies under /security/: without its path, or with another, there is no such role."""
+    sts, account = client(box, "sts"), "arn:aws:iam::111122223333:role"
+    made = sts.assume_role(RoleArn=f"{account}/security/birthright-audit", RoleSessionName="test")
+    arn = "arn:aws:sts::111122223333:assumed-role/birthright-audit/test"
+    assert made["AssumedRoleUser"]["Arn"] == arn
+    for other in ("/birthright-audit", "/audit/birthright-audit", "/security/birthright"):
+        there = {"RoleArn": f"{account}{other}", "RoleSessionName": "test"}
+        assert refused(sts.assume_role, **there) == ("AccessDenied", 403)
+
+
+@pytest.mark.parametrize("name", ["a b", "a/b", "x" * 65])
+def test_session_names_have_a_form(box: Sandbox, client: Make, refused: Refused, name: str) -> None:
+    """Two to 64 letters, digits and `+=,.@_-`."""
+    take = client(box, "sts").assume_role
+    assert refused(take, RoleArn=ROLE, RoleSessionName=name) == ("ValidationError", 400)
+
+
+def test_a_role_that_is_gone_allows_nothing(box: Sandbox, client: Make, refused: Refused) -> None:
+    """Sessions of a deleted role are refused everything that asks for a permission."""
+    iam = client(box, "iam", assume(client(box, "sts")))
+    del box.account().roles["birthright"]
+    assert refused(iam.list_users) == ("AccessDenied", 403)
+
+
 def test_a_role_must_name_the_user(box: Sandbox, client: Make, refused: Refused) -> None:
     """A role has no keys of its own."""
     iam = client(box, "iam", assume(client(box, "sts")))
@@ -86,10 +121,10 @@ def test_an_account_is_made_when_it_is_asked_for(box: Sandbox, client: Make, ref
     def build(account_id: str) -> Account | None:
         if not account_id.startswith("2"):
             return None
-        found = people.account(account_id, box.clock.second(), box.cloud.index, scanner=False)
+        found = people.account(account_id, box.clock.second(), scanner=False)
         return found.account
 
-    box.cloud.build = build
+    box.cloud.accounts.build = build
     role = {"RoleArn": ROLE.replace("111122223333", "222200000001"), "RoleSessionName": "test"}
     made = client(box, "sts").assume_role(**role)["Credentials"]
     there = Credentials(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])

@@ -1,16 +1,19 @@
-"""The state of one account: users, keys, roles, sessions and the credential report."""
+"""The state of one account: users, keys, roles and the credential report."""
 
-import base64
-import hashlib
 from collections import ChainMap, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
+from threading import RLock
 from typing import NamedTuple
 
+from birthright.sandbox.ids import access_key_id_of, identifier, secret_of
 from birthright.sandbox.shelf import Parameter, Shelf, StoredSecret
 
 ROOT_NAME = "<root_account>"
+_FILLED = ("_users", "_credentials", "_root", "_report", "_folded", "_serial")
+_filling = RLock()  # a sandbox answers in one thread while tests look at it from another
 KEYS_PER_USER = 2  # IAM's quota AccessKeysPerUser, active or not
 
 
@@ -29,11 +32,11 @@ class Key:
     `slot` is the report's place for it, 1 or 2; 0 is a third key, which the report does not show.
     `allow` None allows everything; otherwise patterns such as `iam:List*`. Before `usable_from` the
     key does not authenticate yet (IAM is eventually consistent). `earlier_uses` is what is shown while
-    the last use is not.
+    the last use is not; None is nothing. `given_secret` is the secret where it does not follow from
+    the id.
     """
 
     access_key_id: str
-    secret: str = field(repr=False)
     user_name: str
     created_at: datetime
     status: str = "Active"
@@ -43,7 +46,14 @@ class Key:
     last_used_service: str = "N/A"
     allow: tuple[str, ...] | None = None
     usable_from: datetime | None = None
-    earlier_uses: deque[Use] = field(default_factory=deque)
+    earlier_uses: deque[Use] | None = None
+    seed: int = 0
+    given_secret: str = field(default="", repr=False)
+
+    @property
+    def secret(self) -> str:
+        """The secret access key."""
+        return self.given_secret or secret_of(self.seed, self.access_key_id)
 
     @property
     def last_use(self) -> Use:
@@ -101,26 +111,26 @@ class User:
 
 @dataclass(slots=True)
 class Role:
-    """A role that can be assumed; `allow` as for a key, `external_id` asked for where not empty."""
+    """A role that can be assumed; `allow` as for a key, `external_id` asked for where not empty.
+
+    path: `/`, or more, as in `/security/`. longest: seconds, the most a session of it may last.
+    """
 
     name: str
     allow: tuple[str, ...] | None = None
     external_id: str = ""
+    path: str = "/"
+    longest: int = 3600
 
 
-@dataclass(slots=True)
-class Session:
-    """Temporary credentials of an assumed role; `expires_at` is judged by the sandbox's clock."""
+class ReportTimes(NamedTuple):
+    """When a report was generated, and when it may first be fetched (UTC)."""
 
-    access_key_id: str
-    secret: str = field(repr=False)
-    token: str = field(repr=False)
-    role: Role
-    name: str
-    expires_at: datetime
+    generated_at: datetime
+    ready_at: datetime
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Report:
     """One credential report: base64 CSV, generated at, and when it may first be fetched (UTC)."""
 
@@ -128,39 +138,42 @@ class Report:
     generated_at: datetime
     ready_at: datetime
 
-
-def digest(*parts: object) -> bytes:
-    """Return 32 bytes that depend on nothing but `parts`."""
-    return hashlib.blake2b("\0".join(map(str, parts)).encode(), digest_size=32).digest()
-
-
-def identifier(prefix: str, *parts: object) -> str:
-    """Return an id as AWS forms them: a four-letter prefix and 16 characters of base 32."""
-    return prefix + base64.b32encode(digest(*parts)).decode()[:16]
+    @property
+    def times(self) -> ReportTimes:
+        """Its two instants."""
+        return ReportTimes(self.generated_at, self.ready_at)
 
 
 class Account:
-    """One account. `index` is shared by all accounts and finds the account of any credential id."""
+    """One account.
+
+    plain_ids: the ids of its keys do not tell the account, so that it has to be in memory to find them.
+    asked_report: its report was asked for, and was not there from the start. report_times: of its report;
+    unlike everything else that follows from the users, they can be read without making these.
+    """
 
     def __init__(
         self,
         account_id: str,
         created_at: datetime,
-        index: dict[str, "Account"],
         *,
         partition: str = "aws",
         seed: int = 0,
+        plain_ids: bool = False,
     ) -> None:
         self.account_id = account_id
+        self.plain_ids = plain_ids
         self.partition = partition
         self.seed = seed
-        self.users: dict[str, User] = {}
-        self.credentials: dict[str, Key | Session] = {}
+        self._users: dict[str, User] = {}
+        self._credentials: dict[str, Key] = {}
         self.roles: dict[str, Role] = {}
-        self.report: Report | None = None
+        self._report: Report | None = None
+        self.report_times: ReportTimes | None = None
+        self.asked_report = False
+        self._build: Callable[[], Account] | None = None
         self.shelves: dict[str, Shelf] = {}
-        self.root = User(ROOT_NAME, account_id, self.arn("root"), created_at)
-        self._index = index
+        self._root = User(ROOT_NAME, account_id, self.arn("root"), created_at)
         self._folded: set[str] = set()
         self._sorted: list[str] | None = None
         self._serial = 0
@@ -168,6 +181,51 @@ class Account:
     def arn(self, resource: str, service: str = "iam") -> str:
         """Return the ARN of a resource of this account in its partition."""
         return f"arn:{self.partition}:{service}::{self.account_id}:{resource}"
+
+    def fill_later(self, build: "Callable[[], Account]", report_times: ReportTimes | None) -> None:
+        """Take users, keys and report from what `build` gives, when they are first looked at."""
+        self._build, self.report_times = build, report_times
+
+    def _fill(self) -> None:
+        """Make the users, where that was put off."""
+        if self._build is None:
+            return
+        with _filling:
+            if self._build is not None:
+                other = self._build()
+                for name in _FILLED:
+                    setattr(self, name, getattr(other, name))
+                self._build = None
+
+    @property
+    def users(self) -> dict[str, User]:
+        """The users by name, root apart."""
+        self._fill()
+        return self._users
+
+    @property
+    def root(self) -> User:
+        """The root user."""
+        self._fill()
+        return self._root
+
+    @property
+    def credentials(self) -> dict[str, Key]:
+        """The access keys by id, root's too."""
+        self._fill()
+        return self._credentials
+
+    @property
+    def report(self) -> Report | None:
+        """The credential report."""
+        self._fill()
+        return self._report
+
+    @report.setter
+    def report(self, report: Report | None) -> None:
+        self._fill()
+        self._report = report
+        self.report_times = report.times if report is not None else None
 
     @property
     def secrets(self) -> ChainMap[str, StoredSecret]:
@@ -191,6 +249,7 @@ class Account:
 
     def has(self, name: str) -> bool:
         """Whether the name is taken; IAM compares user names without case."""
+        self._fill()
         return name.casefold() in self._folded
 
     def add_user(self, name: str, created_at: datetime, path: str = "/") -> User:
@@ -213,40 +272,29 @@ class Account:
     def add_key(self, user: User, created_at: datetime, access_key_id: str = "") -> Key:
         """Add an active key in the report's first free slot (slot 1 is not the older key)."""
         user.made_keys += 1
-        parts = (self.seed, self.account_id, user.name, user.user_id, user.made_keys)
-        access_key_id = access_key_id or identifier("AKIA", *parts)
-        key = Key(access_key_id, self._secret(access_key_id), user.name, created_at)
+        access_key_id = access_key_id or self._new_key_id(user)
+        key = Key(access_key_id, user.name, created_at, seed=self.seed)
         key.slot = self._free_slot(user.keys.values())
         user.keys[access_key_id] = key
-        self._enter(key)
+        self.credentials[access_key_id] = key
         return key
 
     def remove_key(self, user: User, key: Key) -> None:
         """Remove a key; it stops to authenticate at once."""
         del user.keys[key.access_key_id]
         del self.credentials[key.access_key_id]
-        del self._index[key.access_key_id]
-
-    def add_session(self, role: Role, name: str, expires_at: datetime) -> Session:
-        """Add temporary credentials of a role."""
-        serial = self._next()
-        access_key_id = identifier("ASIA", self.seed, self.account_id, role.name, serial)
-        token = base64.b64encode(digest("token", self.seed, access_key_id) * 4).decode()
-        secret = self._secret(access_key_id)
-        session = Session(access_key_id, secret, token, role, name, expires_at)
-        self._enter(session)
-        return session
 
     def user_of(self, key: Key) -> User:
         """Return who owns the key."""
         return self.root if key.user_name == ROOT_NAME else self.users[key.user_name]
 
-    def _enter(self, credential: Key | Session) -> None:
-        self.credentials[credential.access_key_id] = credential
-        self._index[credential.access_key_id] = self
-
-    def _secret(self, access_key_id: str) -> str:
-        return base64.b64encode(digest("secret", self.seed, access_key_id)).decode()[:40]
+    def _new_key_id(self, user: User) -> str:
+        """Return an id that no other key has here; 39 bits are few enough for two users to meet."""
+        if self.plain_ids:
+            return identifier("AKIA", self.seed, self.account_id, user.name, user.user_id, user.made_keys)
+        parts = (self.seed, self.account_id, user.user_id, user.made_keys)
+        candidates = (access_key_id_of("AKIA", self.account_id, *parts, again) for again in count())
+        return next(found for found in candidates if found not in self.credentials)
 
     def _next(self) -> int:
         self._serial += 1

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from birthright.sandbox import iam, keys, parameter_store, report, secrets_manager, sts
+from birthright.sandbox import iam, keys, organizations, parameter_store, report, secrets_manager, sts
 
 if TYPE_CHECKING:
     from birthright.sandbox.calls import Call
@@ -55,5 +55,6 @@ def table(cloud: "Cloud") -> dict[tuple[str, str], Action]:
         **READS,
         **WRITES,
         ("iam", "GenerateCredentialReport"): lambda call: report.generate(call, cloud.style),
-        ("sts", "AssumeRole"): lambda call: sts.assume_role(call, cloud.account),
+        ("sts", "AssumeRole"): sts.AssumeRole(cloud),
+        **organizations.table(cloud),
     }

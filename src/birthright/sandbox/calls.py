@@ -10,14 +10,16 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
-from birthright.sandbox.account import Account, Key, Session, User
+from birthright.sandbox.account import Account, Key, User
 from birthright.sandbox.changes import Dials
 from birthright.sandbox.faults import Fault
+from birthright.sandbox.sessions import Session
 from birthright.sandbox.wire import AwsError, flag, tag
 
 MAX_ITEMS = 1000
 DEFAULT_ITEMS = 100
 _NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
+_ROLE_OWNER = re.compile(r"arn:[^:]*:iam::(\d{12}):role/", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -50,6 +52,12 @@ class Call:
         return self.params.get("UserName") or str(self.body.get("SecretId") or self.body.get("Name") or "")
 
     @property
+    def place(self) -> str:
+        """The id of the account that faults strike: the caller's, or that of the role to be assumed."""
+        role = _ROLE_OWNER.match(self.params.get("RoleArn", "")) if self.action == "AssumeRole" else None
+        return role[1] if role else self.account.account_id
+
+    @property
     def user(self) -> User | None:
         """The user who calls, root included; None for an assumed role."""
         key = self.credential
@@ -60,13 +68,14 @@ class Call:
         """The ARN GetCallerIdentity gives for this caller."""
         key = self.credential
         if isinstance(key, Session):
-            return self.account.arn(f"assumed-role/{key.role.name}/{key.name}", "sts")
+            return self.account.arn(f"assumed-role/{key.role}/{key.name}", "sts")
         return self.account.user_of(key).arn
 
     def may(self, action: str) -> bool:
         """Whether the caller's permissions allow an action, `iam:ListUsers`."""
         key = self.credential
-        allow = key.allow if isinstance(key, Key) else key.role.allow
+        holder = key if isinstance(key, Key) else self.account.roles.get(key.role)
+        allow = () if holder is None else holder.allow
         if allow is None:
             return True
         return any(fnmatchcase(action.lower(), pattern.lower()) for pattern in allow)

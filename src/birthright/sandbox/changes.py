@@ -5,6 +5,7 @@ seconds behind, and with `last_use_lag_seconds` a use is. The state itself is al
 Each function returns its effect as the log keeps it; nothing where nothing changed.
 """
 
+from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -83,7 +84,8 @@ def shown_use(key: Key, now: datetime, dials: Dials) -> Use:
     """Return the last use as AWS shows it by now."""
     if not _hidden(key.last_use, now, dials):
         return key.last_use
-    return next((use for use in reversed(key.earlier_uses) if not _hidden(use, now, dials)), Use())
+    earlier = reversed(key.earlier_uses or ())
+    return next((use for use in earlier if not _hidden(use, now, dials)), Use())
 
 
 def _hidden(use: Use, now: datetime, dials: Dials) -> bool:
@@ -92,10 +94,11 @@ def _hidden(use: Use, now: datetime, dials: Dials) -> bool:
 
 def _keep_earlier(key: Key, coming: Use, dials: Dials) -> None:
     """Keep what is still shown while `coming` is not; what an older shown use hides is forgotten."""
-    key.earlier_uses.append(key.last_use)
+    key.earlier_uses = earlier = deque() if key.earlier_uses is None else key.earlier_uses
+    earlier.append(key.last_use)
     now = coming.at
-    while len(key.earlier_uses) > 1 and now and not _hidden(key.earlier_uses[1], now, dials):
-        key.earlier_uses.popleft()
+    while len(earlier) > 1 and now and not _hidden(earlier[1], now, dials):
+        earlier.popleft()
 
 
 def _remember(user: User, change: Change, dials: Dials) -> None:

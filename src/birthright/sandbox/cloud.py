@@ -4,19 +4,23 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from birthright.sandbox import report
-from birthright.sandbox.account import Account, Key, Session, Use
+from birthright.sandbox.account import Account, Key, Use
+from birthright.sandbox.accounts import Accounts
 from birthright.sandbox.actions import TAGGING, WRITES, table
 from birthright.sandbox.calls import Call
 from birthright.sandbox.changes import Dials, use
 from birthright.sandbox.clock import Clock
 from birthright.sandbox.faults import AFTER_EFFECT, Faults, Throttle, failure_after, refusal, spoil
+from birthright.sandbox.ids import account_of
 from birthright.sandbox.log import Entry, Log, public
+from birthright.sandbox.organizations import check_region
 from birthright.sandbox.protocol import SERVICES, read, translated, unknown_action, write, write_error
+from birthright.sandbox.sessions import Session, Sessions
 from birthright.sandbox.sigv4 import Claim, Verifier, parse
 from birthright.sandbox.wire import SERVER_FAULT, AwsError, Request, Response, http_date
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from birthright.sandbox.organization import Organization
 
 _BAD_TOKEN = "The security token included in the request is invalid."  # noqa: S105 - a message
 
@@ -24,16 +28,17 @@ _BAD_TOKEN = "The security token included in the request is invalid."  # noqa: S
 class Cloud:
     """All accounts behind one endpoint.
 
-    `build(account_id)` makes an account the first time it is asked for, so that thousands need not
-    be kept; None where there is no such account. `index` finds the account of a credential id.
+    organization: what the accounts belong to; None is no organization. home: the id of the account whose
+    keys have ids that do not tell their account.
     """
 
     def __init__(self, clock: Clock, *, seed: int = 0) -> None:
         self.clock = clock
         self.seed = seed
-        self.accounts: dict[str, Account] = {}
-        self.index: dict[str, Account] = {}
-        self.build: Callable[[str], Account | None] = lambda _: None
+        self.accounts = Accounts(lambda: self.style)
+        self.sessions = Sessions(seed)
+        self.organization: Organization | None = None
+        self.home = ""
         self.faults = Faults(seed)
         self.throttle = Throttle()
         self.style = report.Style()
@@ -46,13 +51,15 @@ class Cloud:
         self._actions = table(self)
 
     def account(self, account_id: str) -> Account | None:
-        """Return an account, made now if it is asked for the first time."""
-        if account_id not in self.accounts:
-            built = self.build(account_id)
-            if built is None:
-                return None
-            self.accounts[account_id] = built
-        return self.accounts[account_id]
+        """Return an account that may be changed; from now on it stays in memory."""
+        return self.accounts.keep(account_id)
+
+    def owner(self, access_key_id: str) -> Account | None:
+        """Return the account that a key or temporary credentials would belong to, to be read."""
+        home = self.accounts.get(self.home)
+        if home is not None and access_key_id in home.credentials:
+            return home
+        return self.accounts.get(account_of(access_key_id))
 
     def reset_counts(self) -> None:
         """Start to count again from nothing."""
@@ -72,7 +79,7 @@ class Cloud:
             claim = parse(request.headers.get("authorization"))
             service = claim.service if claim.service in SERVICES else service
             call = self._call(request, claim)
-            if self.faults and self.faults.lose(call.action, call.subject):
+            if self.faults and self.faults.lose(call.action, call.subject, call.place):
                 return Response(0, b"", deliver="lost")
             response = write(service, call.action, self._run(call), request_id)
         except AwsError as raised:
@@ -100,8 +107,11 @@ class Cloud:
         self.calls[call.action] += 1
         if not self.throttle.admit(call.account.account_id, call.service):
             raise AwsError(400, "Throttling", "Rate exceeded")
-        call.faults = self.faults.strike(call.action, call.subject)
+        if self.faults:
+            call.faults = self.faults.strike(call.action, call.subject, call.place)
         key = call.credential
+        if isinstance(key, Key) or (call.service, call.action) in WRITES:
+            self.accounts.keep(call.account.account_id)
         if isinstance(key, Key):  # used by being accepted, also when the call is then denied
             use(key, Use(call.second, call.region, call.service), self.dials)
         self._permit(call)
@@ -137,17 +147,23 @@ class Cloud:
         if claim.service not in SERVICES:
             message = f"Credential should be scoped to correct service: {', '.join(sorted(SERVICES))}."
             raise AwsError(403, "SignatureDoesNotMatch", message)
-        account = self.index.get(claim.access_key_id)
-        if account is None:
+        account = self.owner(claim.access_key_id)
+        credential = self._credential(account, claim.access_key_id)
+        if account is None or credential is None:
             raise AwsError(403, "InvalidClientTokenId", _BAD_TOKEN)
-        credential = account.credentials[claim.access_key_id]
         token = request.headers.get("x-amz-security-token", "")
         self._usable(credential, token)
         self._verifier.check(request, claim, credential.secret)
+        if claim.service == "organizations":
+            check_region(account.partition, claim.region)
         if isinstance(credential, Session) and self.clock.now() >= credential.expires_at:
             message = "The security token included in the request is expired"
             raise AwsError(403, "ExpiredToken", message)
         return account, credential
+
+    def _credential(self, account: Account | None, access_key_id: str) -> Key | Session | None:
+        session = self.sessions.get(access_key_id)
+        return account.credentials.get(access_key_id) if account and session is None else session
 
     def _usable(self, credential: Key | Session, token: str) -> None:
         """Long-lived keys carry no session token; temporary ones theirs, and no other."""

@@ -9,6 +9,7 @@ import msgspec
 
 from birthright.errors import UsageError
 from birthright.sandbox.faults import Fault
+from birthright.sandbox.organization import State
 from birthright.sandbox.wire import Request, Response, http_date
 from birthright.times import format_instant, parse_duration, parse_instant
 
@@ -35,12 +36,13 @@ class Troubles(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Pace(msgspec.Struct, forbid_unknown_fields=True):
-    """How fast it answers: milliseconds, and calls a second per account (null: no limit)."""
+    """How fast it answers: milliseconds, and calls a second per account (null: no limit; STS has its own)."""
 
     latency_ms: float = 0.0
     jitter_ms: float = 0.0
     throttle: float | None = None
     burst: float | None = None
+    sts_throttle: float | None = None
 
 
 class Use(msgspec.Struct, forbid_unknown_fields=True):
@@ -58,6 +60,13 @@ class KeyStatus(msgspec.Struct, forbid_unknown_fields=True):
     status: str
 
 
+class AccountState(msgspec.Struct, forbid_unknown_fields=True):
+    """An account whose state in the organization changes."""
+
+    account: str
+    state: State
+
+
 class Control:
     """Answers the steering calls itself and passes everything else to the cloud."""
 
@@ -69,6 +78,7 @@ class Control:
             "pace": self._pace,
             "use": self._use,
             "key-status": self._key_status,
+            "account-state": self._account_state,
             "reset-counts": lambda _: box.cloud.reset_counts(),
         }
 
@@ -96,6 +106,8 @@ class Control:
             "faults": list(box.faults),
             "latency_ms": box.latency_ms,
             "throttle": box.cloud.throttle.rate,
+            "sts_throttle": box.cloud.throttle.sts_rate,
+            "accounts": len(box.account_ids),
             "users": len(box.account().users),
         }
 
@@ -134,10 +146,15 @@ class Control:
         wanted = msgspec.json.decode(body, type=KeyStatus)
         self._box.people.set_status(wanted.key, wanted.status)
 
+    def _account_state(self, body: bytes) -> None:
+        wanted = msgspec.json.decode(body, type=AccountState)
+        self._box.organization.set_state(wanted.account, wanted.state)
+
     def _pace(self, body: bytes) -> None:
         pace = msgspec.json.decode(body, type=Pace)
         self._box.latency_ms, self._box.jitter_ms = pace.latency_ms, pace.jitter_ms
         self._box.throttle(pace.throttle, pace.burst)
+        self._box.cloud.throttle.limit_sts(pace.sts_throttle)
 
 
 def _json(status: int, value: object) -> Response:

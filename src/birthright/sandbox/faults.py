@@ -1,5 +1,6 @@
 """Troubles on demand: errors, cut answers, odd reports, throttling. Deterministic by seed."""
 
+import hashlib
 import random
 import time
 from collections import Counter
@@ -24,6 +25,7 @@ Kind = Literal[
     "report-never-completes",
     "report-body",
     "short-pages",
+    "empty-pages",
     "cut",
     "malformed",
     "empty",
@@ -47,7 +49,9 @@ _DEFAULT_ACTION = {
     "report-never-completes": "*CredentialReport",
     "report-body": "GetCredentialReport",
     "short-pages": "List*",
+    "empty-pages": "List*",
 }
+_HASH_BYTES = 8
 
 
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -58,10 +62,14 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         `service-failure-after` answers 500 all the same; `cut` sends half of the announced body and
         closes; `malformed` sends half of the body as if it were whole; `empty` sends 200 and no body;
         `drop` closes without a word; `hang` never answers. In reads, `report-body` serves `body` as the
-        report, `short-pages` gives at most `size` items a page.
+        report, `short-pages` gives at most `size` items a page; `empty-pages` puts an empty page that has
+        a token before a page of Organizations.
     action: a pattern of action names; empty is the kind's own action, or every action.
     user: a pattern of the call's UserName, or of the secret or parameter it names (calls that name none
         match only `*`).
+    account: a pattern of the id of the caller's account; for AssumeRole, of the role's account.
+    accounts_share: the share of accounts whose calls are struck, 0 to 1. Which ones depends on the seed,
+        `kind`, `action` and the account id alone: they are the same at every call and after a restart.
     after: so many matching calls are let through first.
     times: how many calls are struck, then the fault is gone; None is until it is cleared.
     share: the share of matching calls that are struck, 0 to 1.
@@ -70,6 +78,8 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     kind: Kind
     action: str = ""
     user: str = "*"
+    account: str = "*"
+    accounts_share: float = 1.0
     after: int = 0
     times: int | None = None
     share: float = 1.0
@@ -77,8 +87,10 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     size: int = 1
 
     def __post_init__(self) -> None:
-        if not 0 <= self.share <= 1 or (self.times is not None and self.times < 1):
-            raise ValueError("share must be 0 to 1, times at least 1")
+        if not (0 <= self.share <= 1 and 0 <= self.accounts_share <= 1):
+            raise ValueError("share and accounts_share must be 0 to 1")
+        if self.times is not None and self.times < 1:
+            raise ValueError("times must be at least 1")
         self.action = self.action or _DEFAULT_ACTION.get(self.kind, "*")
 
     def matches(self, action: str, user: str) -> bool:
@@ -91,6 +103,7 @@ class Faults:
 
     def __init__(self, seed: int = 0) -> None:
         self._active: list[Fault] = []
+        self._seed = seed
         self._random = random.Random(f"faults/{seed}")  # noqa: S311 - not for cryptography
 
     def __len__(self) -> int:
@@ -116,21 +129,31 @@ class Faults:
         """End every trouble."""
         self._active = []
 
-    def lose(self, action: str, user: str) -> bool:
+    def lose(self, action: str, user: str, account_id: str) -> bool:
         """Whether this call is lost on its way to AWS; counts the `lost` faults down."""
         lost = [fault for fault in self._active if fault.kind == "lost"]
-        struck = [self._strikes(fault, action, user) for fault in lost]
+        struck = [self._strikes(fault, action, user, account_id) for fault in lost]
         return True in struck
 
-    def strike(self, action: str, user: str) -> tuple[Fault, ...]:
+    def strike(self, action: str, user: str, account_id: str) -> tuple[Fault, ...]:
         """Return the other faults that strike this call, and count them down."""
         if not self._active:
             return ()
         there = [fault for fault in self._active if fault.kind != "lost"]
-        return tuple(fault for fault in there if self._strikes(fault, action, user))
+        return tuple(fault for fault in there if self._strikes(fault, action, user, account_id))
 
-    def _strikes(self, fault: Fault, action: str, user: str) -> bool:
-        if not fault.matches(action, user):
+    def strikes_account(self, fault: Fault, account_id: str) -> bool:
+        """Whether the fault concerns an account at all; `share`, `after` and `times` are left aside."""
+        if fault.account != "*" and not fnmatchcase(account_id, fault.account):
+            return False
+        if fault.accounts_share >= 1:
+            return True
+        parts = f"{self._seed}/{fault.kind}/{fault.action}/{account_id}"
+        found = hashlib.blake2b(parts.encode(), digest_size=_HASH_BYTES).digest()
+        return int.from_bytes(found, "big") / (1 << 8 * _HASH_BYTES) < fault.accounts_share
+
+    def _strikes(self, fault: Fault, action: str, user: str, account_id: str) -> bool:
+        if not fault.matches(action, user) or not self.strikes_account(fault, account_id):
             return False
         if fault.after > 0:
             fault.after -= 1
@@ -180,33 +203,51 @@ class Throttle:
     """A token bucket for each account and service: `rate` calls a second, at most `burst` at once.
 
     AWS publishes neither rate nor burst for IAM; it refuses per account. `rate` None lets all pass.
+    STS has a much higher limit of its own, which is counted for the caller's account: `sts_rate`, with
+    a burst of one second. Organizations lets all pass.
     Refused calls cost no token. `wall` counts real seconds, as callers wait in real time.
     """
 
     def __init__(self, wall: Callable[[], float] = time.monotonic) -> None:
         self.rate: float | None = None
         self.burst = 1.0
+        self.sts_rate: float | None = None
         self.refused: Counter[str] = Counter()
         self._wall = wall
         self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
 
     def limit(self, rate: float | None, burst: float | None = None) -> None:
         """Set the rate, and the burst (by default one second's worth); buckets start full."""
-        if rate is not None and rate <= 0:
-            raise UsageError("a throttle must let more than 0 calls a second pass")
+        _more_than_none(rate)
         self.rate = rate
         self.burst = max(burst or rate or 1.0, 1.0)
         self._buckets = {}
 
+    def limit_sts(self, rate: float | None) -> None:
+        """Set STS's own rate; AWS's is 600."""
+        _more_than_none(rate)
+        self.sts_rate = rate
+
     def admit(self, account_id: str, service: str) -> bool:
         """Take a token; False is AWS's "Rate exceeded"."""
-        if self.rate is None:
+        rate, burst = self._limits(service)
+        if rate is None:
             return True
         now, place = self._wall(), (account_id, service)
-        tokens, seen = self._buckets.get(place, (self.burst, now))
-        tokens = min(self.burst, tokens + (now - seen) * self.rate)
+        tokens, seen = self._buckets.get(place, (burst, now))
+        tokens = min(burst, tokens + (now - seen) * rate)
         admitted = tokens >= 1
         self._buckets[place] = (tokens - admitted, now)
         if not admitted:
             self.refused[account_id] += 1
         return admitted
+
+    def _limits(self, service: str) -> tuple[float | None, float]:
+        if service == "sts":
+            return self.sts_rate, max(self.sts_rate or 1.0, 1.0)
+        return (None, 1.0) if service == "organizations" else (self.rate, self.burst)
+
+
+def _more_than_none(rate: float | None) -> None:
+    if rate is not None and rate <= 0:
+        raise UsageError("a throttle must let more than 0 calls a second pass")

@@ -7,8 +7,8 @@ import base64
 import re
 from typing import Any, Literal
 
-from birthright.sandbox.account import digest
 from birthright.sandbox.calls import Call
+from birthright.sandbox.ids import digest
 from birthright.sandbox.shelf import Parameter
 from birthright.sandbox.stored import Input, Tag, epoch, read, read_tags, written_tags
 from birthright.sandbox.wire import AwsError

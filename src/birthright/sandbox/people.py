@@ -68,10 +68,11 @@ class People:
         self._tell(account, "delete_user", {"UserName": user_name}, ("user-deleted", user_name))
 
     def _key(self, key_id: str) -> tuple[Account, User, Key]:
-        account = self._cloud.index.get(key_id)
-        key = account.credentials[key_id] if account else None
-        if account is None or not isinstance(key, Key):
+        account = self._cloud.owner(key_id)
+        key = account.credentials.get(key_id) if account else None
+        if account is None or key is None:
             raise UsageError(f"the sandbox has no key {key_id}", "see birthright scan, or ListAccessKeys")
+        self._cloud.accounts.keep(account.account_id)
         return account, account.user_of(key), key
 
     def _user(self, user_name: str, account_id: str) -> tuple[Account, User]:

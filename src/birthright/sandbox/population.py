@@ -4,8 +4,9 @@ import random
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from birthright.sandbox.account import Account, Certificate, Key, Login, Role, User, digest
+from birthright.sandbox.account import Account, Certificate, Key, Login, ReportTimes, Role, User
 from birthright.sandbox.cases import CASES, ROOT, Case, KeyCase, Verdict
+from birthright.sandbox.ids import digest
 from birthright.sandbox.report import Style, make_report
 
 ACCOUNT_ID = "111122223333"
@@ -13,6 +14,7 @@ SCANNER = "birthright-scanner"
 SCANNER_KEY = "AKIASANDBOX000000001"
 SCANNER_SECRET = "sandbox/secret/known/to/everyone/0000001"  # noqa: S105 - public on purpose
 ROLES = ("birthright", "birthright-retire", "OrganizationAccountAccessRole")
+AUDIT, AUDIT_PATH = "birthright-audit", "/security/"  # the role that has a path
 REPORT_AGE = timedelta(hours=2)
 _DAY = timedelta(days=1)
 _OLD = 8  # days; newer events keep their exact distance from the start
@@ -65,7 +67,7 @@ class Population:
 
     users: how many besides the scanner; the named cases first, in their order, then the crowd.
     named: False leaves the named cases and root's key out (for benchmarks).
-    style: how the report's CSV is written.
+    style: how the report's CSV is written. longest_session: seconds, of every role.
     """
 
     def __init__(
@@ -76,7 +78,9 @@ class Population:
         partition: str = "aws",
         named: bool = True,
         style: Style | None = None,
+        longest_session: int = 3600,
     ) -> None:
+        self._longest = longest_session
         self._users = users
         self._seed = seed
         self._partition = partition
@@ -84,23 +88,18 @@ class Population:
         self._style = style
 
     def account(
-        self,
-        account_id: str,
-        start: datetime,
-        index: dict[str, Account],
-        *,
-        cached: bool = True,
-        scanner: bool = True,
+        self, account_id: str, start: datetime, *, cached: bool = True, scanner: bool = True
     ) -> Built:
         """Build an account as of `start` (UTC).
 
         `cached` gives it a report two hours old. `scanner` adds the user who scans; only one account
-        can have that user, as the key's id is always the same.
+        can have that user, as the key's id is always the same; its key ids are the plain ones that the
+        documents show.
         First the account as the report saw it, then the report, then what happened since.
         """
         born_at = start - timedelta(days=ROOT.age)
-        account = Account(account_id, born_at, index, partition=self._partition, seed=self._seed)
-        account.roles = {name: Role(name) for name in ROLES}
+        account = Account(account_id, born_at, partition=self._partition, seed=self._seed, plain_ids=scanner)
+        account.roles = self._roles()
         if scanner:
             _add_scanner(account, start)
         cases = CASES[: self._users] if self._named else ()
@@ -115,6 +114,23 @@ class Population:
             account.report = make_report(account, start - REPORT_AGE, 0, self._style)
         scene.afterwards(cases)
         return scene.built
+
+    def account_later(self, account_id: str, start: datetime, *, cached: bool = True) -> Account:
+        """Return such an account without a scanner, whose users are made when they are first looked at."""
+        made_at = start - timedelta(days=ROOT.age)
+        account = Account(account_id, made_at, partition=self._partition, seed=self._seed)
+        account.roles = self._roles()
+        reported_at = start - REPORT_AGE
+        account.fill_later(
+            lambda: self.account(account_id, start, cached=cached, scanner=False).account,
+            ReportTimes(reported_at, reported_at) if cached else None,
+        )
+        return account
+
+    def _roles(self) -> dict[str, Role]:
+        roles = [Role(name, longest=self._longest) for name in ROLES]
+        audit = Role(AUDIT, path=AUDIT_PATH, longest=self._longest)
+        return {role.name: role for role in (*roles, audit)}
 
 
 class _Scene:
@@ -201,7 +217,7 @@ def _add_scanner(account: Account, start: datetime) -> None:
     """Add the user who scans: an old key, made long after its user, with a known secret."""
     user = account.add_user(SCANNER, start - timedelta(days=800))
     key = account.add_key(user, start - timedelta(days=10), SCANNER_KEY)
-    key.secret = SCANNER_SECRET
+    key.given_secret = SCANNER_SECRET
     _use(key, start - timedelta(days=1), "us-east-1", "iam")
 
 

@@ -1,7 +1,7 @@
 """Which protocol a service speaks, and its errors' names: query and XML, or JSON 1.1 by X-Amz-Target.
 
-Target prefixes and error shapes are those of botocore's models secretsmanager/2017-10-17 and
-ssm/2014-11-06; the common errors are AWS's "Common Error Types" of each service.
+Target prefixes and error shapes are those of botocore's models secretsmanager/2017-10-17,
+ssm/2014-11-06 and organizations/2016-11-28; the common errors are AWS's "Common Error Types" of each service.
 """
 
 from typing import Any
@@ -18,7 +18,11 @@ from birthright.sandbox.wire import (
     error_document,
 )
 
-TARGETS = {"secretsmanager": "secretsmanager", "ssm": "AmazonSSM"}
+TARGETS = {
+    "secretsmanager": "secretsmanager",
+    "ssm": "AmazonSSM",
+    "organizations": "AWSOrganizationsV20161128",
+}
 SERVICES = frozenset({*VERSIONS, *TARGETS})
 _JSON = "application/x-amz-json-1.1"
 _DENIED = 400
@@ -34,8 +38,12 @@ _JSON_CODES = {
     "LimitExceeded": "LimitExceededException",
     "InvalidAction": "UnknownOperationException",
 }
-_FAILURES = {"secretsmanager": "InternalServiceError", "ssm": "InternalServerError"}
-_MESSAGE = {"secretsmanager": "Message", "ssm": "message"}
+_FAILURES = {
+    "secretsmanager": "InternalServiceError",
+    "ssm": "InternalServerError",
+    "organizations": "ServiceException",
+}
+_MESSAGE = {"secretsmanager": "Message", "ssm": "message", "organizations": "Message"}
 
 
 def read(request: Request, service: str) -> tuple[str, dict[str, str], dict[str, Any]]:
@@ -68,7 +76,7 @@ def write_error(service: str, error: AwsError, request_id: str) -> Response:
     """Write an error as the service does; `translated` gave it its name there."""
     if service not in TARGETS:
         return Response(error.status, error_document(service, error, request_id), request_id)
-    body = {"__type": error.code, _MESSAGE[service]: error.message}
+    body = {"__type": error.code, _MESSAGE[service]: error.message, **error.details}
     response = Response(error.status, msgspec.json.encode(body), request_id, _JSON)
     response.error_type = error.code
     return response
@@ -80,6 +88,8 @@ def translated(service: str, error: AwsError) -> AwsError:
         return error
     if error.code == "ServiceFailure":
         return AwsError(500, _FAILURES[service], error.message)
+    if service == "organizations" and error.code == "Throttling":
+        return AwsError(400, "TooManyRequestsException", error.message)
     if error.code in _JSON_CODES:
         return AwsError(_DENIED, _JSON_CODES[error.code], error.message)
     return error

@@ -6,7 +6,7 @@ import random
 import re
 import threading
 from collections import Counter
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,8 +19,9 @@ from birthright.sandbox.changes import Dials
 from birthright.sandbox.clock import Clock
 from birthright.sandbox.cloud import Cloud
 from birthright.sandbox.control import Control
-from birthright.sandbox.faults import Faults
+from birthright.sandbox.faults import Fault, Faults
 from birthright.sandbox.log import Entry
+from birthright.sandbox.organization import Fields, Organization, State, usual_states
 from birthright.sandbox.people import People
 from birthright.sandbox.population import (
     ACCOUNT_ID,
@@ -33,6 +34,7 @@ from birthright.sandbox.report import Style
 from birthright.sandbox.server import Connection
 
 _MOST_ACCOUNTS = 50_000  # in an organization
+_USERS_KEPT = 40_000  # of accounts that nobody changed, about 2 KiB each
 _NO_ACCOUNT_ID = 10**12
 REGIONS = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
 
@@ -54,7 +56,14 @@ class Sandbox:
     accounts: how many accounts, with ids counting up from `account_id` and a population each, made when
     first asked for; all but the first are entered through their roles.
     latency_ms, jitter_ms: how long each answer is held back; jitter is added, evenly spread.
-    throttle, burst: calls a second per account and service; None is no limit.
+    organization: whether the accounts are one organization, the first its management account; None is yes
+    where there are several. account_states: how many accounts are in a state other than ACTIVE; None is
+    one SUSPENDED and one PENDING_CLOSURE where there are ten accounts or more and `cases` is true.
+    account_fields: whether Organizations answers `both`, only `state` or only `status`. delegates: accounts
+    that may list as the management account may.
+    throttle, burst: calls a second per account and service; None is no limit. They leave out STS, which
+    has `sts_throttle` per calling account (AWS: 600), and Organizations.
+    longest_session: seconds, of every role (AWS: 3,600, up to 43,200). faults: in force from the start.
     clock: where the sandbox's time starts (UTC); None is now. `frozen` makes it stand still.
     report: `cached` starts with a report two hours old, `none` without.
     report_seconds: how long a report takes to be made. consistency_seconds: how long a new key is not
@@ -72,12 +81,19 @@ class Sandbox:
         seed: int = 1,
         account_id: str = ACCOUNT_ID,
         accounts: int = 1,
+        organization: bool | None = None,
+        account_states: Mapping[State, int] | None = None,
+        account_fields: Fields = "both",
+        delegates: Sequence[str] = (),
         partition: str = "aws",
         cases: bool = True,
         latency_ms: float = 0.0,
         jitter_ms: float = 0.0,
         throttle: float | None = None,
         burst: float | None = None,
+        sts_throttle: float | None = None,
+        longest_session: int = 3600,
+        faults: Sequence[Fault] = (),
         clock: datetime | None = None,
         frozen: bool = False,
         report: Literal["cached", "none"] = "cached",
@@ -106,17 +122,33 @@ class Sandbox:
             report_seconds, consistency_seconds, last_use_lag_seconds, last_use_span_seconds
         )
         self.cloud.throttle.limit(throttle, burst)
-        people = Population(users=users, seed=seed, partition=partition, named=cases, style=self.cloud.style)
-        self.account_ids = _count_up(account_id, accounts)
-        start, index, cached = self.clock.second(), self.cloud.index, report == "cached"
-        self.cloud.build = lambda other: (
-            people.account(other, start, index, cached=cached, scanner=False).account
-            if other in self.account_ids
-            else None
+        self.cloud.throttle.limit_sts(sts_throttle)
+        self.cloud.faults.put(faults)
+        people = Population(
+            users=users,
+            seed=seed,
+            partition=partition,
+            named=cases,
+            style=self.cloud.style,
+            longest_session=longest_session,
         )
+        self.account_ids = _count_up(account_id, accounts)
+        known, start, cached = frozenset(self.account_ids), self.clock.second(), report == "cached"
+        self.cloud.accounts.build = lambda other: (
+            people.account_later(other, start, cached=cached) if other in known else None
+        )
+        self.cloud.accounts.limit = max(_USERS_KEPT // (users + 5), 16)
+        if organization or (organization is None and accounts > 1):
+            self.cloud.organization = belongs = Organization(
+                self.account_ids, start, seed=seed, partition=partition, fields=account_fields
+            )
+            usual = usual_states(accounts if cases else 1)
+            belongs.set_states(usual if account_states is None else account_states)
+            belongs.delegates.update(delegates)
         self.people = People(self.cloud, account_id)
-        built = people.account(account_id, start, index, cached=cached)
-        self.cloud.accounts[account_id] = built.account
+        built = people.account(account_id, start, cached=cached)
+        self.cloud.accounts.put(built.account)
+        self.cloud.home = account_id
         self.expected = tuple(built.expected)
         self.credentials = Credentials(SCANNER_KEY, SCANNER_SECRET)
         built.account.users[SCANNER].keys[SCANNER_KEY].allow = allow
@@ -159,19 +191,26 @@ class Sandbox:
         return self.cloud.faults
 
     @property
+    def organization(self) -> Organization:
+        """The organization; raises UsageError where there is none."""
+        if self.cloud.organization is None:
+            raise UsageError("the sandbox's accounts are no organization")
+        return self.cloud.organization
+
+    @property
     def region(self) -> str:
         """The Region IAM is signed for in this partition."""
         return REGIONS.get(self.partition, "us-east-1")
 
     def account(self, account_id: str | None = None) -> Account:
-        """Return an account's state, the first one's by default."""
+        """Return an account's state, the first one's by default; it may be changed."""
         found = self.cloud.account(account_id or self.account_id)
         if found is None:
             raise UsageError(f"the sandbox has no account {account_id}")
         return found
 
     def throttle(self, rate: float | None, burst: float | None = None) -> None:
-        """Let `rate` calls a second pass per account and service; None is no limit."""
+        """Let `rate` calls a second pass per account and service but STS; None is no limit."""
         self.cloud.throttle.limit(rate, burst)
 
     def new_credentials(self, name: str, *allow: str) -> Credentials:

@@ -8,8 +8,8 @@ import re
 from datetime import timedelta
 from typing import Any
 
-from birthright.sandbox.account import digest
 from birthright.sandbox.calls import Call
+from birthright.sandbox.ids import digest
 from birthright.sandbox.shelf import CURRENT, StoredSecret, Version
 from birthright.sandbox.stored import Input, Tag, epoch, read, read_tags, written_tags
 from birthright.sandbox.wire import AwsError

@@ -1,15 +1,22 @@
 """STS: GetCallerIdentity, and AssumeRole with credentials that expire by the sandbox's clock."""
 
 import re
-from collections.abc import Callable
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from birthright.sandbox.account import Account, Role, Session, identifier
+from birthright.sandbox.account import Account, Role
 from birthright.sandbox.calls import Call, invalid, required
+from birthright.sandbox.ids import identifier
+from birthright.sandbox.sessions import Session, Sessions
 from birthright.sandbox.wire import AwsError, instant, tag
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from birthright.sandbox.cloud import Cloud
+
 _SHORTEST, _LONGEST, _CHAINED, _DEFAULT = 900, 43_200, 3_600, 3_600  # seconds
-_ROLE_ARN = re.compile(r"arn:[\w-]+:iam::(\d{12}):role/(?:.*/)?([\w+=,.@-]+)", re.ASCII)
+_ROLE_ARN = re.compile(r"arn:([\w-]+):iam::(\d{12}):role(/(?:.*/)?)([\w+=,.@-]+)", re.ASCII)
 _SESSION_NAME = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
 
 
@@ -19,40 +26,63 @@ def get_caller_identity(call: Call) -> str:
     if user is not None:
         user_id = user.user_id
     else:
-        user_id = f"{_role_id(call.account, key)}:{key.name}" if isinstance(key, Session) else ""
+        user_id = f"{_role_id(call.account, key.role)}:{key.name}" if isinstance(key, Session) else ""
     arn = tag("Arn", call.caller_arn)
     return f"{arn}{tag('UserId', user_id)}{tag('Account', call.account.account_id)}"
 
 
-def assume_role(call: Call, find: Callable[[str], Account | None]) -> str:
-    """AssumeRole: 900 to 43,200 s, 3,600 at most from a role's own session."""
-    arn, name = required(call, "RoleArn"), required(call, "RoleSessionName")
-    if not _SESSION_NAME.fullmatch(name):
-        raise invalid(f"Value '{name}' at 'roleSessionName' must match [\\w+=,.@-]*")
-    account, role = _role(call, arn, find)
-    expires_at = call.second + timedelta(seconds=_duration(call))
-    session = account.add_session(role, name, expires_at)
-    assumed = account.arn(f"assumed-role/{role.name}/{name}", "sts")
-    user_id = tag("AssumedRoleId", f"{_role_id(account, session)}:{name}")
+class AssumeRole:
+    """AssumeRole: 900 s to what the role allows, 3,600 at most from a role's own session.
+
+    A role is found by its account, its path and its name; one of an account that is not active in its
+    organization cannot be assumed.
+    """
+
+    def __init__(self, cloud: "Cloud") -> None:
+        self._find: Callable[[str], Account | None] = cloud.accounts.get
+        self._sessions: Sessions = cloud.sessions
+        self._cloud = cloud
+
+    def __call__(self, call: Call) -> str:
+        """Answer one call."""
+        arn, name = required(call, "RoleArn"), required(call, "RoleSessionName")
+        if not _SESSION_NAME.fullmatch(name):
+            raise invalid(f"Value '{name}' at 'roleSessionName' must match [\\w+=,.@-]*")
+        seconds = _duration(call)
+        account, role = self._role(call, arn)
+        if seconds > role.longest:
+            message = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
+            raise AwsError(400, "ValidationError", message)
+        expires_at = call.second + timedelta(seconds=seconds)
+        session = self._sessions.add(account.account_id, role.name, name, call.now, expires_at)
+        return _written(account, session)
+
+    def _role(self, call: Call, arn: str) -> tuple[Account, Role]:
+        """Return the role, or AccessDenied: AWS does not tell an unknown role from a forbidden one."""
+        parts = _ROLE_ARN.fullmatch(arn)
+        account = self._find(parts[2]) if parts and self._open(parts[2]) else None
+        role = account.roles.get(parts[4]) if account and parts else None
+        if account and role and parts and (parts[1], parts[3]) == (account.partition, role.path):
+            given = call.params.get("ExternalId", "")
+            if not role.external_id or role.external_id == given:
+                return account, role
+        message = f"User: {call.caller_arn} is not authorized to perform: sts:AssumeRole on resource: {arn}"
+        raise AwsError(403, "AccessDenied", message)
+
+    def _open(self, account_id: str) -> bool:
+        organization = self._cloud.organization
+        return organization is None or organization.is_active(account_id)
+
+
+def _written(account: Account, session: Session) -> str:
+    assumed = account.arn(f"assumed-role/{session.role}/{session.name}", "sts")
+    user_id = tag("AssumedRoleId", f"{_role_id(account, session.role)}:{session.name}")
     return (
         f"<Credentials>{tag('AccessKeyId', session.access_key_id)}"
         f"{tag('SecretAccessKey', session.secret)}{tag('SessionToken', session.token)}"
-        f"{tag('Expiration', instant(expires_at))}</Credentials>"
+        f"{tag('Expiration', instant(session.expires_at))}</Credentials>"
         f"<AssumedRoleUser>{user_id}{tag('Arn', assumed)}</AssumedRoleUser>"
     )
-
-
-def _role(call: Call, arn: str, find: Callable[[str], Account | None]) -> tuple[Account, Role]:
-    """Return the role, or AccessDenied: AWS does not tell an unknown role from a forbidden one."""
-    parts = _ROLE_ARN.fullmatch(arn)
-    account = find(parts[1]) if parts else None
-    role = account.roles.get(parts[2]) if account and parts else None
-    given = call.params.get("ExternalId", "")
-    if account is None or role is None or (role.external_id and role.external_id != given):
-        who = call.caller_arn
-        message = f"User: {who} is not authorized to perform: sts:AssumeRole on resource: {arn}"
-        raise AwsError(403, "AccessDenied", message)
-    return account, role
 
 
 def _duration(call: Call) -> int:
@@ -63,5 +93,5 @@ def _duration(call: Call) -> int:
     return int(text)
 
 
-def _role_id(account: Account, session: Session) -> str:
-    return identifier("AROA", account.seed, account.account_id, session.role.name)
+def _role_id(account: Account, role: str) -> str:
+    return identifier("AROA", account.seed, account.account_id, role)

@@ -25,13 +25,17 @@ instant = format_instant
 
 
 class AwsError(Exception):
-    """An error document that the caller gets: HTTP status, AWS's code and a message."""
+    """An error document that the caller gets: HTTP status, AWS's code and a message.
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    `details` are further members of a JSON service's error.
+    """
+
+    def __init__(self, status: int, code: str, message: str, **details: str) -> None:
         super().__init__(f"{status} {code}: {message}")
         self.status = status
         self.code = code
         self.message = message
+        self.details = details
 
 
 @dataclass(slots=True)
