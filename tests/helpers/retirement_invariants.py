@@ -186,8 +186,25 @@ class Judge:
             assert key is None, f"{retirement.access_key_id} is {retirement.state} and still there"
         touched = [e for e in self.log if _key(e) == retirement.access_key_id and _status(e)]
         if touched and touched[-1] in self.ours and _status(touched[-1]) == "Inactive" and not deleted:
-            # Left disabled by us, it is waiting, or somebody was told.
-            assert retirement.disabled_at is not None or retirement.state == "gone", retirement
+            self._left_disabled(retirement)
+
+    @staticmethod
+    def _left_disabled(retirement: Retirement) -> None:
+        """Judge a key that we left disabled: it waits for its end, or somebody was told that it is disabled.
+
+        Undone, it was off when planned. That somebody switched it on right before our call, and did not
+        use it, cannot be known: IAM keeps no trace of it, and if our answer was lost not even we know
+        that it was we. A use leaves one; that is judged in `_not_in_use`.
+        """
+        if retirement.state == "undone":
+            assert retirement.planned.status == "Inactive", retirement
+            assert "stays disabled" in retirement.note, retirement
+        elif retirement.state == "stopped":
+            assert "stays disabled" in retirement.note, retirement
+        elif retirement.state not in {"gone", "deleted"}:
+            # Gone or deleted, it is not there any more: who did it cannot be known if an answer was lost.
+            assert retirement.state == "disabled", retirement
+            assert retirement.disabled_at is not None, retirement
 
     def at_most_two_keys(self) -> None:
         """6."""

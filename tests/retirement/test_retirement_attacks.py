@@ -7,6 +7,7 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from birthright.sandbox.account import Key
 from birthright.sandbox.direct import _Body
 from birthright.sandbox.log import Entry
 from birthright.sources.aws.session import AwsSession
-from retirement_world import PLUG, Crash, World, folder
+from retirement_world import PLUG, START, Crash, World, folder
 
 RECIPIENT = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
 LISTED = (
@@ -103,6 +104,12 @@ class Lab(World):
     def busy(self, name: str = "alice", **changes: object) -> Key:
         """Add a key to be rotated, used yesterday."""
         return self.add(name, "rotate", 1, **changes)
+
+    def off(self, name: str = "alice") -> Key:
+        """Add a key to be retired that is switched off already, used 200 days ago."""
+        self._off(name)
+        (key,) = self.box.account().users[name].keys.values()
+        return key
 
     def begin(self) -> None:
         """Open all that is planned, and take it as far as it goes."""
@@ -350,9 +357,40 @@ def test_a_secret_that_surely_did_not_arrive(lab: Lab) -> None:
     lab.begin()
     lab.box.faults.clear()
     first = lab.new_key
-    assert lab.later(minutes=6).state == "proven"
+    assert lab.later(minutes=6).state == "created"
+    assert lab.status(first) == "Active"
+    assert lab.later(minutes=15).state == "proven"
     assert (lab.status(first), lab.status(lab.new_key)) == ("", "Active")
     assert (lab.status(old.access_key_id), len(lab.ours("CreateAccessKey"))) == ("Active", 2)
+
+
+@pytest.mark.parametrize(
+    "handover", ["secrets-manager:birthright/{user_name}", "ssm:/birthright/{user_name}"]
+)
+@pytest.mark.parametrize(("moment", "minutes"), [(1, 7), (1, 30), (2, 7), (2, 30), (3, 7)])
+def test_a_hand_over_that_was_held_up(lab: Lab, handover: str, moment: int, minutes: int) -> None:
+    """The process sleeps, another one goes on, the first wakes up: the place has the key that there is.
+
+    The third moment is between signing and sending: AWS takes nothing that was signed half an hour ago.
+    """
+    lab.busy(handover=handover)
+    calls = count(1)
+
+    def between(where: str) -> None:
+        if where == "call" and lab.announced("hand-over") and next(calls) == moment:
+            lab.between = None
+            lab.clock.advance(timedelta(minutes=minutes))
+            lab.work("second worker")
+
+    lab.between = between
+    lab.begin()
+    assert lab.between is None
+    assert lab.later(hours=1).state in {"handed-over", "proven"}
+    account = lab.box.account()
+    kept = [secret.value() for secret in account.secrets.values()]
+    kept += [parameter.value for parameter in account.parameters.values()]
+    assert [json.loads(value or "{}")["access_key_id"] for value in kept] == [lab.new_key]
+    assert lab.status(lab.new_key) == "Active"
 
 
 # Changes that come late
@@ -450,6 +488,121 @@ def test_undo_leaves_alone_what_somebody_else_disabled(lab: Lab) -> None:
     assert "disabled by somebody else" in lab.give_back().retirement.note
     assert lab.status(key.access_key_id) == "Inactive"
     assert lab.ours("UpdateAccessKey") == []
+
+
+def switched_on(lab: Lab, key: Key, *, used: bool) -> None:
+    """Begin; between our last look at the key and our call somebody switches it on, and may use it."""
+
+    def between(where: str) -> None:
+        if where == "call" and lab.announced("disable"):
+            lab.between = dies
+            lab.box.people.set_status(key.access_key_id, "Active")
+            if used:
+                lab.box.people.use_key(key.access_key_id)
+            # Our call goes out some seconds later: in between reads show that the key is on.
+            lab.clock.advance(timedelta(seconds=5))
+
+    dies, lab.between = lab.between, between
+    lab.begin()
+    assert key.status == "Inactive"
+    lab.between = None
+
+
+def died_before_the_call_is_known(lab: Lab) -> None:
+    """Let the process die when AWS has disabled the key, before it knows."""
+    lab.crash_when(lambda: bool(lab.ours("UpdateAccessKey")))
+
+
+def died_before_looking_back(lab: Lab) -> None:
+    """Let the process die when the journal knows that the key is disabled."""
+    lab.crash_when(lambda: bool(lab.journal.find()) and lab.last.disabled_at is not None)
+
+
+def lost_its_answer(lab: Lab) -> None:
+    """Lose AWS's answer that the key is disabled."""
+    lab.box.faults.add("drop", action="UpdateAccessKey", times=1)
+
+
+def lost_its_answer_and_died_while_reverting(lab: Lab) -> None:
+    """Lose the answer; the next run will die before it asks for the key to be on again."""
+    lost_its_answer(lab)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        died_before_the_call_is_known,
+        died_before_looking_back,
+        lost_its_answer,
+        lost_its_answer_and_died_while_reverting,
+    ],
+)
+def test_undo_gives_back_what_was_on_for_a_moment(lab: Lab, trouble: Callable[[Lab], None]) -> None:
+    """A key planned as off was switched on and used right before we disabled it: undo enables it."""
+    key = lab.off()
+    trouble(lab)
+    switched_on(lab, key, used=True)
+    lab.clock.advance(timedelta(hours=6))
+    if trouble is lost_its_answer_and_died_while_reverting:
+        lab.crash_when(lambda: lab.announced("revert"))
+        lab.work()
+        lab.clock.advance(timedelta(hours=6))
+    assert key.status == "Inactive"
+    assert lab.give_back().retirement.state == "undone"
+    assert (key.status, lab.last.note) == ("Active", "enabled again")
+
+
+@pytest.mark.parametrize("trouble", [died_before_the_call_is_known, died_before_looking_back])
+def test_undo_leaves_a_key_off_that_was_off(lab: Lab, trouble: Callable[[Lab], None]) -> None:
+    """Switched on for a moment, and not used: IAM keeps no trace of that; it stays off, and undo says so."""
+    key = lab.off()
+    trouble(lab)
+    switched_on(lab, key, used=False)
+    lab.clock.advance(timedelta(hours=6))
+    assert lab.give_back().retirement.state == "undone"
+    assert (key.status, lab.last.note) == (
+        "Inactive",
+        "closed; the key stays disabled, as it was before the plan",
+    )
+
+
+def test_undo_says_that_a_key_is_on_again(lab: Lab) -> None:
+    """Planned as off, in quarantine, then switched on by somebody: undo does not say that it stays off."""
+    key = lab.off()
+    lab.begin()
+    assert lab.last.state == "disabled"
+    lab.box.people.set_status(key.access_key_id, "Active")
+    assert lab.give_back().retirement.state == "undone"
+    assert (key.status, lab.last.note) == ("Active", "enabled again")
+    assert lab.give_back().retirement.note == "closed; the key is enabled"
+
+
+def test_a_key_that_was_off_and_is_used_in_quarantine(lab: Lab) -> None:
+    """Somebody switches it on, uses it, and off: undo does not enable it, and nobody says so."""
+    key = lab.off()
+    lab.begin()
+    lab.clock.advance(timedelta(days=2))
+    lab.box.people.set_status(key.access_key_id, "Active")
+    lab.box.people.use_key(key.access_key_id)
+    lab.box.people.set_status(key.access_key_id, "Inactive")
+    assert lab.later(days=13).state == "stopped"
+    assert lab.last.note.endswith("; the key stays disabled, as it was before the plan")
+    assert lab.give_back().retirement.note == "closed; the key stays disabled, as it was before the plan"
+    assert key.status == "Inactive"
+
+
+def test_a_stale_read_does_not_hide_that_our_lost_call_came_later(lab: Lab) -> None:
+    """Reads show that somebody switched the key on, not yet that we disabled it: nobody says it is on."""
+    key = lab.off()
+    lab.box.cloud.dials.consistency = 20
+    lost_its_answer(lab)
+    switched_on(lab, key, used=True)
+    lab.later(seconds=17)
+    (shown,) = PLUG.accounts.own.iam.keys("alice")
+    assert (shown.status, key.status) == ("Active", "Inactive")
+    assert lab.last.state == "open"
+    assert lab.later(minutes=6).state == "stopped"
+    assert (key.status, lab.last.note[:14]) == ("Active", "enabled again:")
 
 
 def test_undo_after_our_own_delete_went_through(lab: Lab) -> None:
@@ -591,6 +744,39 @@ def test_our_own_proof_is_nobodys_use(
         lab.clock.advance(timedelta(seconds=after))
         lab.use_replacements()
     assert lab.later(hours=1).state == state
+
+
+@pytest.mark.parametrize("held_up", ["signed", "pausing"])
+def test_a_proof_that_was_held_up_is_nobodys_use(
+    lab: Lab, held_up: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process sleeps for 7 minutes, another one goes on, the first asks STS: nobody else has used it."""
+    old, advance = lab.busy(), lab.clock.advance
+
+    def sleep_long() -> None:
+        lab.between = None
+        monkeypatch.setattr(lab.clock, "advance", advance)
+        lab.clock.advance(timedelta(minutes=7))
+        lab.work("second worker")
+        assert lab.last.state == "handed-over"
+
+    def between(where: str) -> None:
+        if where == "call" and lab.announced("prove"):
+            sleep_long()
+
+    if held_up == "signed":
+        lab.between = between
+    else:
+        lab.box.faults.add("service-failure", action="GetCallerIdentity", times=1)
+        monkeypatch.setattr(
+            lab.clock, "advance", lambda by: sleep_long() if by == timedelta(seconds=2) else advance(by)
+        )
+    lab.begin()
+    assert lab.clock.now() - START > timedelta(minutes=7)
+    assert lab.later(days=5).state == "handed-over"
+    assert old.status == "Active"
+    lab.use_replacements()
+    assert lab.later(hours=1).state == "moved"
 
 
 # What people do meanwhile

@@ -121,7 +121,9 @@ def replacement_trouble(work: Work, keys: dict[str, SeenKey]) -> str:
 
 
 def undo_hint(r: Retirement) -> str:
-    """Say that the old key is off, and how it is given back."""
+    """Say that the key is off, and how it is given back; one that was off when planned is not."""
+    if r.planned.status == "Inactive":
+        return "; the key stays disabled, as it was before the plan"
     return f"; the old key stays disabled: 'birthright undo {r.access_key_id}' enables it"
 
 

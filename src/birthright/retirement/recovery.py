@@ -38,20 +38,22 @@ from birthright.retirement.removal import (
     switch_off,
 )
 from birthright.retirement.rotation import (
-    PROOF_PATIENCE,
     discard,
     note_discarded,
     note_handed_over,
     note_proof,
 )
-from birthright.retirement.work import FRESH, Paused, Work
+from birthright.retirement.work import FRESH, PROOF_PATIENCE, Paused, Work
 from birthright.times import format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# A creation can have reached AWS only so long after its announcement.
-_MADE_WITHIN = FRESH + timedelta(seconds=READ_TIMEOUT)
+# What was announced can have reached AWS only so long after it, but for a process that is held up.
+MADE_WITHIN = FRESH + timedelta(seconds=READ_TIMEOUT)
+# A process can be held up between signing and sending. AWS takes a request for five minutes after it was
+# signed, and the signer's clock may be some minutes ahead.
+_SIGNED_FOR = timedelta(minutes=15)
 _LOST = "found by reading AWS again: the answer was lost"
 
 
@@ -89,7 +91,7 @@ def _after_disable(work: Work) -> None:
     keys = read_keys(work)
     key = find_key(work, keys)
     if key.status != "Inactive":
-        require_status(work, key, r.planned.status)
+        _require_still_on(work, key)
     use = work.iam.last_use(key.access_key_id)
     # Judged by when our lost call may have switched it off: a key that is off shows no use since.
     reason = late_use(r, use, _intent(work).at)
@@ -98,11 +100,20 @@ def _after_disable(work: Work) -> None:
         revert(work, trouble, seen_facts(key, use))
     elif not reason:
         switch_off(work, seen_facts(key, use))
-    elif use.at is not None and use.at > _intent(work).at + _MADE_WITHIN + SETTLED:
+    elif use.at is not None and use.at > _intent(work).at + MADE_WITHIN + SETTLED:
         work.record("outcome", "disable", seen={"made": False, "why": f"{_LOST}; {reason}"}, intent=None)
     else:
         require_was_on(work, reason, use, _intent(work).at)
         revert(work, reason, seen_facts(key, use))
+
+
+def _require_still_on(work: Work, key: SeenKey) -> None:
+    """Stop if somebody switched on a key that was off; our lost call may have come after that, unseen."""
+    planned = work.retirement.planned.status
+    called_by = _intent(work).at + MADE_WITHIN
+    if key.status != planned and not is_over(called_by, SETTLED, work.looked_at):
+        raise unsettled("the key is disabled")
+    require_status(work, key, planned)
 
 
 def _after_revert(work: Work) -> None:
@@ -147,7 +158,7 @@ def _after_create(work: Work) -> None:
 
 
 def _is_ours(key: SeenKey, announced: datetime) -> bool:
-    return announced - APART - GRAIN <= key.created_at <= announced + _MADE_WITHIN
+    return announced - APART - GRAIN <= key.created_at <= announced + MADE_WITHIN
 
 
 def _leave_alone(work: Work, keys: list[SeenKey]) -> None:
@@ -194,7 +205,8 @@ def _after_hand_over(work: Work) -> None:
         note_handed_over(work, Delivered(where=place.where))
     elif arrived is None or _intent(work).where != work.here():
         _leave_new_key(work, replacement.access_key_id, place.where)
-    elif not is_over(_intent(work).at, SETTLED, work.looked_at):
+    elif not is_over(_intent(work).at + work.tools.lease, _SIGNED_FOR, work.looked_at):
+        # Whoever hands it over may write as long as it has the lock.
         raise unsettled("the secret was stored")
     else:
         discard(work, replacement.access_key_id, "the hand-over was interrupted and nobody uses the key")
@@ -217,8 +229,8 @@ def _leave_new_key(work: Work, access_key_id: str, where: str) -> None:
 
 
 def _after_proof(work: Work) -> None:
-    """Our own use may have come as late as the proof could last."""
-    note_proof(work, None, _intent(work).at + PROOF_PATIENCE + _MADE_WITHIN)
+    """Our own use may have come, or may still come, as late as AWS takes what was signed for the proof."""
+    note_proof(work, None, _intent(work).at + PROOF_PATIENCE + _SIGNED_FOR)
 
 
 def _after_discard(work: Work) -> None:

@@ -115,10 +115,14 @@ def require_was_on(work: Work, reason: str, use: LastUse, disabled_at: datetime)
 
     What reads showed then may have been old: a key used within `SETTLED` before was on.
     """
-    r = work.retirement
-    if r.planned.status == "Inactive" and (use.at is None or use.at < disabled_at - SETTLED):
-        work.end("stopped", f"{reason}; the key stays disabled, as it was before")
+    if not was_on(work.retirement, use, disabled_at):
+        work.end("stopped", f"{reason}; the key stays disabled, as it was before the plan")
         raise Over
+
+
+def was_on(r: Retirement, use: LastUse, disabled_at: datetime) -> bool:
+    """Whether the key was on right before it was disabled, as planned or as its last use says."""
+    return r.planned.status != "Inactive" or (use.at is not None and use.at >= disabled_at - SETTLED)
 
 
 def revert(work: Work, reason: str, seen: dict[str, object]) -> None:

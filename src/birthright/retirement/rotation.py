@@ -31,15 +31,13 @@ from birthright.retirement.checks import (
     unsettled,
 )
 from birthright.retirement.handover.interface import Delivered, Parcel
-from birthright.retirement.iam import LastUse, NewKey, SeenKey
+from birthright.retirement.iam import Go, LastUse, NewKey, SeenKey
 from birthright.retirement.model import Intent, Replacement
 from birthright.retirement.removal import switch_off
 from birthright.retirement.work import Paused, Work
 from birthright.secret import Secret
 from birthright.times import format_duration, format_instant
 
-# How long a new key may take until AWS accepts it everywhere.
-PROOF_PATIENCE = timedelta(seconds=60)
 _TRY_AGAIN = 2.0  # seconds
 # IAM's, STS's and our own idea of the time: a use of ours must never look like somebody else's.
 _CLOCKS_APART = timedelta(seconds=5)
@@ -114,7 +112,7 @@ def _create(work: Work, key: SeenKey) -> NewKey:
 
 def _hand_over(work: Work, new: NewKey) -> None:
     """Put the secret where it belongs; a new key that gets nowhere is deleted again."""
-    r, place = work.retirement, work.destination()
+    r, place = work.retirement, work.destination(writing=True)
     token = r.replacement.token if r.replacement else ""
     parcel = Parcel(access_key_id=new.access_key_id, secret=new.secret, token=token, ticket=r.ticket)
     intent = Intent(
@@ -154,24 +152,28 @@ def prove(work: Work, secret: Secret) -> None:
     replacement = work.retirement.replacement
     assert replacement is not None  # noqa: S101 - for the type checker: set with this state
     intent = Intent(call="prove", at=work.now(), access_key_id=replacement.access_key_id)
-    identity = work.carry_out(intent, lambda _: _identify(work, replacement.access_key_id, secret), {})
+    identity = work.carry_out(intent, lambda go: _identify(work, go, replacement.access_key_id, secret), {})
     note_proof(work, identity, work.now())
     if identity is not None and identity.arn != work.retirement.user_arn:
         work.end("stopped", f"the new key belongs to {identity.arn}: look at it at once")
         raise Over
 
 
-def _identify(work: Work, access_key_id: str, secret: Secret) -> Identity | None:
-    """Ask STS who the new key is until it is known everywhere; None if that takes too long."""
-    give_up = work.now() + PROOF_PATIENCE
-    while True:
+def _identify(work: Work, go: Go, access_key_id: str, secret: Secret) -> Identity | None:
+    """Ask STS who the new key is until it is known everywhere; None if that takes too long.
+
+    It may not be asked later than that, nor without the lock: whoever goes on with the rotation would
+    take our use of the key for somebody else's.
+    """
+    while go():
         try:
             return work.account.identify(access_key_id, secret)
         except ReadError:
             # Not known everywhere yet, or AWS has trouble: both pass, or the time is up.
-            if work.now() >= give_up or work.tools.stopping():
+            if work.tools.stopping():
                 return None
         work.tools.sleep(_TRY_AGAIN)
+    return None
 
 
 def note_proof(work: Work, identity: Identity | None, ended_at: datetime) -> None:

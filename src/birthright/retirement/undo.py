@@ -2,12 +2,15 @@
 
 from birthright.errors import UsageError
 from birthright.retirement.advance import Result, attempt
-from birthright.retirement.checks import SETTLED, Over, find_key, is_over, read_keys, unsettled
+from birthright.retirement.checks import SETTLED, Over, find_key, is_over, late_use, read_keys, unsettled
+from birthright.retirement.iam import SeenKey
 from birthright.retirement.model import WANTED_BACK, Retirement
-from birthright.retirement.removal import give_back, note_deleted
+from birthright.retirement.recovery import MADE_WITHIN
+from birthright.retirement.removal import give_back, note_deleted, was_on
 from birthright.retirement.work import Work
 
 _SWITCHING = frozenset({"disable", "confirm", "revert", "enable", "delete"})
+_SWITCHING_ON = frozenset({"revert", "enable"})
 _IN_THE_MAKING = frozenset({"create", "hand-over", "prove", "discard"})
 
 
@@ -26,13 +29,9 @@ def _undo(work: Work) -> None:
     key = find_key(work, keys)
     if r.intent and r.intent.call == "delete" and not is_over(r.intent.at, SETTLED, work.looked_at):
         raise unsettled("the key is deleted or not")
-    if r.planned.status == "Inactive":
-        work.end("undone", "closed; the key stays disabled, as it was before")
-        raise Over
-    if not _is_ours(r):
-        was = "is enabled" if key.status == "Active" else "was disabled by somebody else, and stays so"
+    if not _is_ours(r) or _was_off(work, key):
         other = f"; its replacement {r.replacement.access_key_id} stays, too" if r.replacement else ""
-        work.end("undone", f"closed; the key {was}{other}")
+        work.end("undone", f"closed; the key {_stands(r, key)}{other}", seen={"status": key.status})
         raise Over
     # Asked for whatever reads show: they may be old.
     give_back(work, {"status": key.status})
@@ -54,3 +53,29 @@ def _is_ours(r: Retirement) -> bool:
     if r.state in WANTED_BACK:
         return False
     return r.disabled_at is not None or (r.intent is not None and r.intent.call in _SWITCHING)
+
+
+def _was_off(work: Work, key: SeenKey) -> bool:
+    """Whether the key was off before we came, for all that can be known.
+
+    Not if it is seen to be on, or was used around when we disabled it: somebody had switched it on, and
+    our disabling took it away.
+    """
+    r = work.retirement
+    asked_to_be_on = r.intent is not None and r.intent.call in _SWITCHING_ON
+    if r.planned.status != "Inactive" or key.status != "Inactive" or asked_to_be_on:
+        return False
+    disabled_at = r.disabled_at or (r.intent.at if r.intent else work.now())
+    use = work.iam.last_use(key.access_key_id)
+    if not late_use(r, use, disabled_at) or not was_on(r, use, disabled_at):
+        return True
+    # Used when our call was long over, it was switched on and off by somebody else.
+    return use.at is None or use.at > disabled_at + MADE_WITHIN + SETTLED
+
+
+def _stands(r: Retirement, key: SeenKey) -> str:
+    if key.status != "Inactive":
+        return "is enabled"
+    if r.planned.status == "Inactive":
+        return "stays disabled, as it was before the plan"
+    return "was disabled by somebody else, and stays so"

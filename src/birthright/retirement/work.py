@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from birthright.errors import HandoverError, ReadError, UncertainError, UsageError
+from birthright.errors import HandoverError, LockedError, ReadError, UncertainError, UsageError
 from birthright.retirement.accounts import Account
 from birthright.retirement.handover.interface import Destination, Owner
 from birthright.retirement.iam import Go, Iam
@@ -34,6 +34,8 @@ FRESH = timedelta(seconds=10)
 # Nor one that rests on a look at AWS longer ago than this: a process can be held up at any point.
 _LOOK_HOLDS = timedelta(seconds=30)
 _RESTING_ON_A_LOOK = frozenset({"disable", "delete", "create"})
+# How long a new key may take until AWS accepts it everywhere: for so long it is tried.
+PROOF_PATIENCE = timedelta(seconds=60)
 
 
 class Paused(Exception):  # noqa: N818 - no error: the retirement goes on at the next run
@@ -95,15 +97,18 @@ class Work:
         """Return the present by AWS's clock, UTC."""
         return self.tools.now()
 
-    def destination(self) -> Destination:
-        """Return the place where the replacement's secret goes. Raises UsageError."""
+    def destination(self, *, writing: bool = False) -> Destination:
+        """Return the place where the replacement's secret goes. Raises UsageError.
+
+        writing: AWS is only asked while the lock is ours. Whoever has it next may have deleted the key.
+        """
         r = self.retirement
         owner = Owner(
             account_id=r.account_id,
             partition=r.partition,
             user_name=r.user_name,
             user_arn=r.user_arn,
-            client=self.account.client,
+            client=self._locked_client if writing else self.account.client,
         )
         return self.tools.destination(r.handover or "", owner)
 
@@ -160,8 +165,14 @@ class Work:
             self.record("outcome", intent.call, seen=refusal, intent=before)
             raise Paused(str(error), error) from None
 
+    def _locked_client(self, service: str) -> Any:  # noqa: ANN401 - botocore makes its clients at run time
+        if not self._lock.is_mine(self.now()):
+            raise LockedError(f"the lock of {self.retirement.subject} was lost", "run it again: it continues")
+        return self.account.client(service)
+
     def _may_go(self, intent: Intent) -> bool:
         now = self.now()
         if intent.call in _RESTING_ON_A_LOOK and now - self.looked_at > _LOOK_HOLDS:
             return False
-        return self._lock.is_mine(now) and now - intent.at <= FRESH
+        patience = PROOF_PATIENCE if intent.call == "prove" else FRESH
+        return self._lock.is_mine(now) and now - intent.at <= patience
