@@ -6,6 +6,7 @@ of no others, becomes a StoreError that says what to do.
 """
 
 import errno
+import io
 import os
 import secrets
 import shutil
@@ -13,6 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, TextIO
 
 from birthright.errors import StoreError
 
@@ -33,6 +35,7 @@ _HINTS = {
 
 _HIDDEN = ".birthright-"
 _ABANDONED_SECONDS = 86_400
+_BUFFER = 1 << 20  # bytes
 
 
 def write_atomically(path: Path, data: bytes | Iterable[bytes], mode: int = 0o600) -> None:
@@ -41,15 +44,61 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes], mode: int = 0o60
     A symbolic link is kept and its target replaced. A pipe or device (`/dev/stdout`) cannot be
     renamed over, so it is simply written to. Whatever `data` itself raises passes through.
     """
+    with _replacement(path, mode) as (descriptor, named):
+        for chunk in (data,) if isinstance(data, bytes) else data:
+            with _as_store_error(named):
+                _write_all(descriptor, chunk)
+
+
+@contextmanager
+def open_atomically(path: Path, mode: int = 0o600) -> Iterator[TextIO]:
+    """Give a text to write to (UTF-8, line ends as they are); at its end it becomes the file, whole or not.
+
+    All is as with `write_atomically`. What the body raises passes through, and the file stays as it was.
+    """
+    with _replacement(path, mode) as (descriptor, named):
+        raw = _Raw(descriptor, named)
+        try:
+            text = io.TextIOWrapper(io.BufferedWriter(raw, _BUFFER), encoding="utf-8", newline="\n")
+            yield text
+            text.flush()
+        finally:
+            raw.ends = True
+
+
+class _Raw(io.RawIOBase):
+    """Writes to a descriptor, which it does not close. Raises StoreError."""
+
+    def __init__(self, descriptor: int, named: Path) -> None:
+        self.ends = False
+        self._descriptor = descriptor
+        self._named = named
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:  # noqa: ANN401 - whatever io's buffer hands over
+        """Write all; at the end nothing any more: what Python's buffer still holds is not wanted."""
+        if not self.ends:
+            with _as_store_error(self._named):
+                _write_all(self._descriptor, data)
+        return memoryview(data).nbytes
+
+
+@contextmanager
+def _replacement(path: Path, mode: int) -> Iterator[tuple[int, Path]]:
+    """Give the descriptor of what will be the file, and its name for messages."""
     with _as_store_error(path):
         special = path.exists() and not path.is_file() and not path.is_dir()
     if special:
-        write_file(path, data)
+        with _opened(path, mode, named=path) as descriptor:
+            yield descriptor, path
         return
     path = Path(os.path.realpath(path))
     temporary = _hidden_sibling(path)
     try:
-        _fill(temporary, data, mode, named=path)
+        with _opened(temporary, mode, named=path) as descriptor:
+            yield descriptor, path
         with _as_store_error(path):
             _sync(temporary)
             temporary.replace(path)
@@ -62,12 +111,15 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes], mode: int = 0o60
 
 def write_file(path: Path, data: bytes | Iterable[bytes], mode: int = 0o600) -> None:
     """Write a file in place; `mode` is that of a new one, whatever the umask. Raises StoreError."""
-    _fill(path, data, mode, named=path)
+    with _opened(path, mode, named=path) as descriptor:
+        for chunk in (data,) if isinstance(data, bytes) else data:
+            with _as_store_error(path):
+                _write_all(descriptor, chunk)
 
 
-def _fill(path: Path, data: bytes | Iterable[bytes], mode: int, named: Path) -> None:
-    """Write the chunks to `path`; in messages it is `named`."""
-    chunks = (data,) if isinstance(data, bytes) else data
+@contextmanager
+def _opened(path: Path, mode: int, named: Path) -> Iterator[int]:
+    """Give a descriptor that writes to `path`; in messages it is `named`."""
     with _as_store_error(named):
         is_new = not path.exists()
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
@@ -75,9 +127,7 @@ def _fill(path: Path, data: bytes | Iterable[bytes], mode: int, named: Path) -> 
         if is_new:
             with _as_store_error(named):
                 path.chmod(mode)
-        for chunk in chunks:
-            with _as_store_error(named):
-                _write_all(descriptor, chunk)
+        yield descriptor
 
 
 def make_directories(path: Path, mode: int = 0o700) -> None:
@@ -138,9 +188,9 @@ def _sweep(parent: Path) -> None:
                 shutil.rmtree(left, ignore_errors=True)
 
 
-def _write_all(descriptor: int, chunk: bytes) -> None:
+def _write_all(descriptor: int, chunk: bytes | memoryview) -> None:
     """Write all of a chunk; the system may take it in parts."""
-    rest = memoryview(chunk)
+    rest = memoryview(chunk).cast("B")
     while rest:
         rest = rest[os.write(descriptor, rest) :]
 

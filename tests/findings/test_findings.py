@@ -129,7 +129,7 @@ def test_passes_unknowns_and_policies_without_a_remedy_have_none() -> None:
     assert only(judge([key(status="Inactive")], passes=True)).remedy == "none"
     assert only(judge([key(created_at=None)])).remedy == "none"
     root = key(is_root=True, user_name="<root_account>")
-    finding = judge([root], policy="root-access-key").findings[0]
+    finding = next(iter(judge([root], policy="root-access-key").findings))
     assert (finding.verdict, finding.remedy) == ("fail", "none")
 
 
@@ -297,7 +297,10 @@ def test_accounts_are_counted() -> None:
     ]
     silent = Coverage("999988887777", "ListUsers", "denied")
     document = judge(keys, asked=[*coverage(), silent])
-    assert document.accounts == (AccountLine(ACCOUNT, 2, 2, 1), AccountLine("999988887777", 0, 0, 0))
+    assert document.accounts == (
+        AccountLine(ACCOUNT, 2, 2, 1, fail=1, unknown=1, passed=1),
+        AccountLine("999988887777", 0, 0, 0, unknown=1),
+    )
 
 
 def test_subjects_gather_findings_of_one_key() -> None:

@@ -122,14 +122,6 @@ def test_a_file_has_no_colours_even_if_they_are_forced(monkeypatch: pytest.Monke
     assert "\x1b" not in written("terminal", document((finding(),)))
 
 
-def test_many_accounts_are_named_and_those_not_read_are_listed() -> None:
-    """With several accounts rows say whose they are, and coverage shows only what was not read, ten of it."""
-    text = written("terminal", document((finding(),), accounts=20))
-    assert "000000000000, 000000000001, 000000000002 and 17 more" in text
-    assert "and 9 more that could not be read" in text
-    assert "account       user" in text
-
-
 def test_thousands_of_findings_cost_little() -> None:
     """Eight thousand findings are shown in some hundredths of a second of CPU: only a few rows are drawn."""
     many = tuple(

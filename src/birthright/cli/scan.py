@@ -165,7 +165,7 @@ def _read_and_save(
     import msgspec
 
     from birthright import __version__
-    from birthright.cli.scan_many import is_many, read_many
+    from birthright.cli.scan_many import check_one, is_many, read_many
     from birthright.cli.scan_one import depth_of, read_one
     from birthright.facts.parts import save_scan
     from birthright.facts.snapshot import ScanInfo, new_scan_id
@@ -173,6 +173,7 @@ def _read_and_save(
 
     if is_many(options, settings):
         return read_many(options, settings, selection, store)
+    check_one(options)
     present = now()
     facts, as_of = read_one(options, settings, present)
     info = ScanInfo(

@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Coroutine
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -94,18 +95,41 @@ def read_many(
     fleet = Fleet(orders, writer, Counts())
     with _keeping(store, writer, begun=not options["resume"]), shown(fleet.counts, quiet=options["quiet"]):
         _run(fleet, options["dask"] or settings.dask, store)
+        info = writer.finish()
     if fleet.note:
         click.echo(f"birthright: {fleet.note}", err=True)
-    return writer.finish()
+    return info
+
+
+def check_one(options: dict[str, Any]) -> None:
+    """Refuse, for a scan of one account, options that would do nothing. Raises UsageError."""
+    alone = next((name for name in (*HOW, "include", "exclude", "max_calls", "dask") if options[name]), None)
+    if alone:
+        raise UsageError(f"--{alone.replace('_', '-')} goes with --org, --accounts or --profiles")
 
 
 def _run(fleet: "Fleet", dask: str | None, store: "Store") -> None:
+    """Read; a polite request to end (SIGTERM) is taken as Ctrl-C, so that what was read is kept."""
     if dask is None:
-        asyncio.run(fleet.read())
-        return
-    from birthright.fleet.spread import read_spread
+        work = fleet.read()
+    else:
+        from birthright.fleet.spread import read_spread
 
-    asyncio.run(read_spread(fleet, dask, store.name))
+        named = store.name if "://" in store.name else str(Path(store.name).absolute())
+        work = read_spread(fleet, dask, named)
+    try:
+        asyncio.run(_until_told(work))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+async def _until_told(work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.current_task()
+    # Not everywhere, and not in every thread.
+    with suppress(NotImplementedError, RuntimeError, ValueError):
+        if task:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await work
 
 
 def saved_orders(info: "ScanInfo", options: dict[str, Any]) -> "Orders":

@@ -17,7 +17,7 @@ from birthright.errors import StoreError
 from birthright.facts.store import Stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from pyarrow.fs import FileInfo, FileSystem
 
@@ -91,10 +91,11 @@ class BucketStore:
         place = self._cache / hashlib.sha256(f"{self.name}/{folder}".encode()).hexdigest()[:32]
         make_directories(place)
         prefix = len(self._at(folder)) + 1
-        infos = [info for info in self._infos(folder, recursive=True) if info.size is not None]
-        for info in infos:
-            self._copy(info, place / info.path[prefix:])
-        self._drop_others(place, {info.path[prefix:] for info in infos})
+        infos = {info.path[prefix:]: info for info in self._infos(folder, recursive=True)}
+        files = {name: info for name, info in infos.items() if info.size is not None and _stays(name)}
+        for name, info in files.items():
+            self._copy(info, place / name)
+        self._drop_others(place, files.keys())
         return place
 
     def below(self, folder: str) -> "BucketStore":
@@ -120,7 +121,7 @@ class BucketStore:
         with self._reading(info.path), self._connect().open_input_stream(info.path) as stream:
             write_atomically(target, iter(lambda: stream.read(1 << 20), b""))
 
-    def _drop_others(self, place: Path, there: set[str]) -> None:
+    def _drop_others(self, place: Path, there: "Collection[str]") -> None:
         for path in place.rglob("*"):
             if path.is_file() and str(path.relative_to(place)) not in there:
                 path.unlink(missing_ok=True)
@@ -150,6 +151,11 @@ class BucketStore:
         except OSError as error:
             hint = "check the bucket's name, its Region and your permissions s3:GetObject and s3:ListBucket"
             raise StoreError(f"cannot read {self.name}/{path}: {_reason(error)}", hint) from None
+
+
+def _stays(name: str) -> bool:
+    """Whether an object's name, which may hold anything, stays in the folder that it is copied to."""
+    return not {"", ".", ".."} & set(name.split("/"))
 
 
 def _reason(error: OSError) -> str:

@@ -24,6 +24,7 @@ from birthright.facts.snapshot import (
     Part,
     ScanInfo,
     find_scan,
+    read_asked,
     read_commits,
     read_info,
     scan_folder,
@@ -88,19 +89,30 @@ class ScanWriter:
         info = read_info(place)
         if info.finished:
             raise UsageError(f"scan {info.id} is finished", "'birthright scan --from' judges it again")
-        return cls(place, msgspec.structs.replace(info, parts=()))
+        writer = cls(place, msgspec.structs.replace(info, parts=()))
+        writer._forget_broken()
+        return writer
+
+    @classmethod
+    def join(cls, store: Store, scan_id: str) -> "ScanWriter":
+        """Add to a scan that somebody else has begun and will finish. Raises UsageError, StoreError."""
+        place = store.below(scan_folder(scan_id))
+        info = read_asked(place)
+        if info is None:
+            hint = "every machine that takes part needs that same store"
+            raise UsageError(f"{store.name} holds no unfinished scan {scan_id}", hint)
+        return cls(place, info)
 
     def asked_for(self) -> tuple[Account, ...] | None:
         """Return the accounts that were listed, or None while that list is not whole. Raises StoreError."""
-        import io
-
-        import pyarrow.parquet as pq
-
-        if not self._place.names(ACCOUNTS):
+        names = self._place.names(ACCOUNTS)
+        if not names:
             return None
-        data = self._place.get(f"{ACCOUNTS}/{self._place.names(ACCOUNTS)[0]}")
-        rows = pq.read_table(io.BytesIO(data or b"")).to_pylist()
-        return tuple(msgspec.convert(row, Account) for row in rows)
+        rows = self._get(ACCOUNTS, names[0]).to_pylist()
+        try:
+            return tuple(msgspec.convert(row, Account) for row in rows)
+        except msgspec.ValidationError as error:
+            raise _damaged(f"{self._place.name}/{ACCOUNTS}/{names[0]}", error) from error
 
     def read_so_far(self) -> set[str]:
         """Name the accounts that need not be read again. Raises StoreError."""
@@ -131,8 +143,11 @@ class ScanWriter:
     def finish(self) -> ScanInfo:
         """Say which parts count, each account once, and that the scan is finished. Raises StoreError.
 
-        An account that was listed and not read leaves the scan incomplete.
+        An account that was listed and not read leaves the scan incomplete. If somebody else has finished it
+        meanwhile, what they say holds.
         """
+        if self._place.stat(INFO):
+            return read_info(self._place)
         commits = self._each_once()
         read = {account for commit in commits for account in commit.accounts}
         missing = {account.account_id for account in self.asked_for() or ()} - read
@@ -158,19 +173,35 @@ class ScanWriter:
 
     def _without(self, commit: Commit, again: set[str]) -> Commit:
         """Write a part once more, without some of its accounts."""
-        import io
-
         import pyarrow as pa
         import pyarrow.compute as pc
-        import pyarrow.parquet as pq
 
         tables = {}
         for table, file in commit.part.files.items():
-            rows = pq.read_table(io.BytesIO(self._place.get(f"{table}/{file.name}") or b""))
+            rows = self._get(table, file.name)
             tables[table] = rows.filter(pc.invert(pc.is_in(rows["account_id"], pa.array(sorted(again)))))
         left = tuple(account for account in commit.accounts if account not in again)
-        part = self._commit(commit.part.name, tables, left, complete=commit.part.complete)
-        return Commit(part, left)
+        complete = _WHOLE.issuperset(tables["coverage"]["status"].to_pylist())
+        return Commit(self._commit(commit.part.name, tables, left, complete=complete), left)
+
+    def _forget_broken(self) -> None:
+        """Take back commits whose files are missing or were cut, so that their accounts are read again."""
+        for name, commit in read_commits(self._place).items():
+            files = commit.part.files.items()
+            found = [(self._place.stat(f"{table}/{file.name}"), file) for table, file in files]
+            if any(there is None or there.size != file.size for there, file in found):
+                self._place.remove(f"{PARTS}/{name}")
+
+    def _get(self, table: str, name: str) -> "pa.Table":
+        """Read one of the scan's own files. Raises StoreError."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        data = self._place.get(f"{table}/{name}")
+        try:
+            return pq.read_table(pa.BufferReader(data or b""))
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(f"{self._place.name}/{table}/{name}", error) from error
 
     def _commit(
         self, name: str, tables: "dict[str, pa.Table]", accounts: tuple[str, ...], *, complete: bool
@@ -203,6 +234,10 @@ class ScanWriter:
                     self._place.remove(f"{table}/{name}")
         self._place.remove(PARTS)
         self._place.remove(ASKED)
+
+
+def _damaged(path: str, error: Exception) -> StoreError:
+    return StoreError(f"{path} is damaged: {error}", "scan again")
 
 
 def _account_id(facts: AccountFacts) -> str:

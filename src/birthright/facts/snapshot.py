@@ -142,12 +142,20 @@ def read_info(place: Store) -> ScanInfo:
     data = place.get(INFO)
     if data is not None:
         return _decode(data, ScanInfo, f"{place.name}/{INFO}")
+    asked = read_asked(place)
+    if asked is None:
+        raise StoreError(f"there is no scan in {place.name}", "make one with `birthright scan`")
+    parts = tuple(commit.part for commit in read_commits(place).values())
+    return msgspec.structs.replace(asked, parts=parts)
+
+
+def read_asked(place: Store) -> ScanInfo | None:
+    """Read what a scan that is not finished was asked; None if there is none. Raises StoreError."""
     data = place.get(ASKED)
     if data is None:
-        raise StoreError(f"there is no scan in {place.name}", "make one with `birthright scan`")
+        return None
     asked = _decode(data, ScanInfo, f"{place.name}/{ASKED}")
-    parts = tuple(commit.part for commit in read_commits(place).values())
-    return msgspec.structs.replace(asked, parts=parts, finished=False, complete=False)
+    return msgspec.structs.replace(asked, finished=False, complete=False)
 
 
 def read_commits(place: Store) -> dict[str, Commit]:
@@ -170,10 +178,13 @@ def facts_files(folder: Path) -> dict[str, list[Path]]:
         return _files_in(folder)
     files: dict[str, list[Path]] = {table: [] for table in TABLES}
     for part in info.parts:
-        for table, file in part.files.items():
-            files[table].append(_checked(folder / table / file.name, file))
+        for table in READ:
+            files[table].append(_checked(folder / table, part.files.get(table)))
     if info.accounts:
-        files[ACCOUNTS].append(_checked(folder / ACCOUNTS / info.accounts.name, info.accounts))
+        files[ACCOUNTS].append(_checked(folder / ACCOUNTS, info.accounts))
+    elif not info.finished:
+        # Written once the list is whole; nothing else names it until the end.
+        files[ACCOUNTS] += sorted((folder / ACCOUNTS).glob("*.parquet"))[:1]
     return files
 
 
@@ -240,9 +251,11 @@ def _files_in(folder: Path) -> dict[str, list[Path]]:
     return {**files, ACCOUNTS: []}
 
 
-def _checked(path: Path, file: File) -> Path:
+def _checked(folder: Path, file: File | None) -> Path:
     """Return the path of a file that is there and whole, as far as its size says."""
-    found = FolderStore(path.parent).stat(path.name)
+    if file is None or file.name != Path(file.name).name:
+        raise StoreError(f"the scan is damaged: {folder} has no file of that part", "scan again")
+    path, found = folder / file.name, FolderStore(folder).stat(file.name)
     if found is None or found.size != file.size:
         state = "missing" if found is None else f"of {found.size} bytes instead of {file.size}"
         raise StoreError(f"the scan is damaged: {path} is {state}", "scan again")

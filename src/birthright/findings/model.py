@@ -4,6 +4,7 @@ The published JSON Schema is `birthright/reports/findings-1.schema.json`; tests 
 against it. Times are UTC.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Literal
 
@@ -59,12 +60,17 @@ class Finding(msgspec.Struct, frozen=True, gc=False):
 
 
 class Scan(msgspec.Struct, frozen=True):
-    """Which scan the findings are of."""
+    """Which scan the findings are of.
+
+    `finished`: every account that was asked for was tried. `complete`: and every answer came.
+    """
 
     id: str
     as_of: datetime
     tool_version: str
     depth: str
+    finished: bool = True
+    complete: bool = True
 
 
 class Summary(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
@@ -106,19 +112,42 @@ class PolicyLine(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
     passed: int
 
 
-class AccountLine(msgspec.Struct, frozen=True):
-    """What an account holds, as far as it was read; `active_access_keys` are those known to be active."""
+class AccountLine(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
+    """What an account holds, as far as it was read, and how many findings of each verdict are its own.
+
+    `active_access_keys` are those known to be active. `account_name` and `ou_path` (`/Workloads/Prod`, `/`
+    for the organization's root) are None where they are not known.
+    """
 
     account_id: str
     principals: int
     access_keys: int
     active_access_keys: int
+    account_name: str | None = None
+    ou_path: str | None = None
+    fail: int = 0
+    unknown: int = 0
+    passed: int = 0
+
+
+class OuLine(msgspec.Struct, frozen=True):
+    """The accounts right in one organizational unit, added up; `unread` of them answered nothing."""
+
+    ou_path: str
+    accounts: int
+    principals: int
+    access_keys: int
+    fail: int
+    unknown: int
+    unread: int
 
 
 class Document(msgspec.Struct, frozen=True):
     """All that a scan says; what every report is made from.
 
-    `accounts` is empty in documents that were written before it was added.
+    `findings` are in order and can be gone through again and again; of a large scan they are made anew each
+    time, so that they are never all there (`stream.py`). `accounts` is empty in documents that were written
+    before it was added; `ous` also where the accounts' units are not known.
     """
 
     schema: str
@@ -126,10 +155,16 @@ class Document(msgspec.Struct, frozen=True):
     summary: Summary
     coverage: tuple[CoverageLine, ...]
     policies: tuple[PolicyLine, ...]
-    findings: tuple[Finding, ...]
+    findings: Collection[Finding]
     accounts: tuple[AccountLine, ...] = ()
+    ous: tuple[OuLine, ...] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.findings, list):
+            # As it comes from a file.
+            msgspec.structs.force_setattr(self, "findings", tuple(self.findings))
 
     @property
     def complete(self) -> bool:
         """Whether everything that was asked for was answered."""
-        return all(line.status in {"ok", "skipped"} for line in self.coverage)
+        return self.scan.complete and all(line.status in {"ok", "skipped"} for line in self.coverage)

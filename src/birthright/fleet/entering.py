@@ -1,5 +1,6 @@
 """How to get into an account: with the caller's own credentials, through a role, or as a local profile."""
 
+from birthright.errors import CredentialsError, ReadError
 from birthright.fleet.asked import Asked
 from birthright.sources.aws.roles import Caller, Roles
 from birthright.sources.aws.session import AwsSession, Session
@@ -9,13 +10,20 @@ class Doors:
     """Opens sessions in accounts.
 
     The caller's own account is entered as the caller, unless `through_role` says otherwise. Without `roles`
-    only local profiles are opened.
+    only local profiles are opened, in `region` if one is given.
     """
 
     def __init__(
-        self, roles: Roles | None, caller: Caller | None, partition: str, *, through_role: bool = False
+        self,
+        roles: Roles | None,
+        caller: Caller | None,
+        partition: str,
+        *,
+        through_role: bool = False,
+        region: str | None = None,
     ) -> None:
         self._roles = roles
+        self._region = region
         self._own = caller.account_id if caller and not through_role else None
         self.partition = partition
 
@@ -24,10 +32,22 @@ class Doors:
         """The caller's own configuration."""
         return self._roles.user if self._roles else None
 
+    async def check(self) -> None:
+        """Raise CredentialsError if the caller's own credentials are no good any more."""
+        if self._roles is None:
+            return
+        try:
+            await self._roles.caller()
+        except CredentialsError:
+            raise
+        except ReadError:
+            # Whatever else is wrong says nothing of them.
+            return
+
     def open(self, asked: Asked) -> Session:
         """Return a session in the account; nothing is asked yet. Raises CredentialsError, UsageError."""
         if self._roles is None or asked.profile is not None:
-            return AwsSession(asked.profile)
+            return AwsSession(asked.profile, self._region)
         if asked.account.account_id == self._own and asked.role is None:
             return self._roles.own
         return self._roles.session(asked.account.account_id, self.partition, asked.role)

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from birthright.facts.model import AccountFacts
 from birthright.facts.parts import ScanWriter
@@ -38,18 +38,24 @@ class Gathering:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Write now and then while the block lasts, and at its end all that is left, however it ends."""
-        timer = asyncio.create_task(self._now_and_then())
+        """Write now and then while the block lasts, and at its end all that is left, however it ends.
+
+        Raises StoreError, in a group with whatever else went wrong at the same time.
+        """
+        ended = asyncio.Event()
         try:
-            yield
+            async with asyncio.TaskGroup() as group:
+                # What it cannot write ends the block, too.
+                group.create_task(self._now_and_then(ended))
+                yield
+                ended.set()
         finally:
-            timer.cancel()
-            await asyncio.wait([timer])
             await self.flush()
 
-    async def _now_and_then(self) -> None:
-        while True:
-            await asyncio.sleep(_SECONDS)
+    async def _now_and_then(self, ended: asyncio.Event) -> None:
+        while not ended.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), _SECONDS)
             await self.flush()
 
 

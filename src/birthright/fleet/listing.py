@@ -40,10 +40,21 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class Listing:
-    """The accounts that are wanted. `all` is the list once `batches` has ended; `note` says what it lacks."""
+    """The accounts that are wanted. `all` is the list once `batches` has ended; `note` says what it lacks.
 
-    def __init__(self, wanted: Wanted, session: AwsSession | None, partition: str, as_of: datetime) -> None:
+    `region` is for profiles.
+    """
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        session: AwsSession | None,
+        partition: str,
+        as_of: datetime,
+        region: str | None = None,
+    ) -> None:
         self._wanted = wanted
+        self._region = region
         self._session = session
         self._partition = partition
         self._as_of = as_of
@@ -95,7 +106,8 @@ class Listing:
     async def _of_profile(self, name: str) -> Asked | AccountFacts:
         """Find out whose profile this is; one without usable credentials is an account nobody could read."""
         try:
-            roles = Roles(AwsSession(name), Role())
+            # Making it may run a program or ask the network: others go on meanwhile.
+            roles = Roles(await asyncio.to_thread(AwsSession, name, self._region), Role())
             try:
                 caller = await roles.caller()
             finally:

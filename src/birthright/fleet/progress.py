@@ -34,6 +34,8 @@ def shown(counts: Counts, *, quiet: bool = False) -> Iterator[None]:
 
 def describe(counts: Counts, now: float) -> str:
     """Say in one line how far it is; `now` is by time.monotonic."""
+    if not counts.total:
+        return "listing the accounts"
     seconds = max(now - counts.began, 1e-9)
     total = f"{counts.total}" if counts.listed else f"{counts.total} or more"
     words = [f"{counts.done} of {total} accounts"]
@@ -72,7 +74,7 @@ def _live(counts: Counts, done: threading.Event) -> None:
     with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
         task = progress.add_task("listing the accounts", total=None)
         while not done.wait(_AT_TERMINAL):
-            text = describe(counts, time.monotonic()) if counts.total else "listing the accounts"
+            text = describe(counts, time.monotonic())
             progress.update(task, description=text, completed=counts.done, total=counts.total or None)
             progress.refresh()
 

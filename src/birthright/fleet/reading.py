@@ -6,7 +6,7 @@ the calls in flight, and while AWS makes an account's report another takes its p
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -57,7 +57,20 @@ class Turns:
         try:
             await asyncio.sleep(seconds)
         finally:
-            await self._places.acquire()
+            await self._come_back()
+
+    async def _come_back(self) -> None:
+        """Take a place again, also when a deadline strikes while one waits for it: `end` gives one back."""
+        struck: asyncio.CancelledError | None = None
+        while True:
+            try:
+                await self._places.acquire()
+            except asyncio.CancelledError as error:
+                struck = error
+            else:
+                break
+        if struck:
+            raise struck
 
 
 class Budget:
@@ -97,9 +110,18 @@ class Reader:
             collected = await self._once(asked)
             may_pass = any(isinstance(error, _PASSING) for error in collected.errors)
             if not may_pass or attempt >= _ATTEMPTS or not self._budget.take():
+                await self._check_ours(asked, collected.errors)
                 return collected.facts
             await self._company.pause(_BACK_OFF * attempt)
             attempt += 1
+
+    async def _check_ours(self, asked: Asked, errors: Sequence[ReadError]) -> None:
+        """Raise CredentialsError if it was the caller's credentials that were refused, not the account's.
+
+        What they could not read must not be kept as if it had been the account's trouble.
+        """
+        if asked.profile is None and any(isinstance(error, CredentialsError) for error in errors):
+            await self._doors.check()
 
     async def _once(self, asked: Asked) -> Collected:
         began = time.monotonic()

@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
+from birthright.errors import UsageError
 from birthright.facts.model import AccountFacts
 from birthright.facts.parts import ScanWriter
 from birthright.fleet.asked import Asked
 from birthright.fleet.counts import Counts
 from birthright.fleet.entering import Doors
-from birthright.fleet.gathering import Gathering
+from birthright.fleet.gathering import Gathering, part_name
 from birthright.fleet.listing import Batch, Listing, Wanted
 from birthright.fleet.reading import Limits, Reader, Turns, read_all
 from birthright.sources.aws.account import Company, Options
@@ -64,29 +65,42 @@ class Fleet:
             self.counts.add(facts)
             await gathering.put(facts)
 
-        async with opened(orders, gate) as doors, gathering.running():
+        async with opened(orders, gate) as doors, gathering.running(), asyncio.TaskGroup() as group:
+            # The list is whole, and kept, long before the last account begins.
+            listed: asyncio.Queue[Batch | None] = asyncio.Queue()
+            group.create_task(self._list(doors, listed))
             reader = Reader(doors, orders.options, as_of, Company(gate, turns.pause))
-            await read_all(self._to_read(doors, keep), reader.read, keep, turns)
+            await read_all(_to_read(listed, keep), reader.read, keep, turns)
 
     async def batches(self, session: AwsSession | None, partition: str) -> AsyncIterator[Batch]:
         """Yield what is still to be read, and write the whole list down when it is known."""
-        listing = Listing(self.orders.wanted, session, partition, self.writer.info.as_of)
+        listing = Listing(self.orders.wanted, session, partition, self.writer.info.as_of, self.orders.region)
         before = await asyncio.to_thread(self.writer.asked_for)
         if before is not None:
             yield self._left(listing.again(before))
         else:
             async for batch in listing.batches():
-                yield self._left(batch)
+                yield await self._without_unknown(self._left(batch))
+            if not self.counts.total:
+                raise UsageError("no account is chosen", "look at --ou, --include and --exclude")
             await asyncio.to_thread(self.writer.ask_for, listing.all)
         self.note = listing.note
         self.counts.listed = True
 
-    async def _to_read(self, doors: Doors, keep: Keep) -> AsyncIterator[Asked]:
+    async def _list(self, doors: Doors, listed: "asyncio.Queue[Batch | None]") -> None:
         async for batch in self.batches(doors.session, doors.partition):
-            for facts in batch.skipped:
-                await keep(facts)
-            for asked in batch.asked:
-                yield asked
+            listed.put_nowait(batch)
+        listed.put_nowait(None)
+
+    async def _without_unknown(self, batch: Batch) -> Batch:
+        """Keep at once what is said of profiles whose account nobody knows: no list will name them again."""
+        unknown = [facts for facts in batch.skipped if facts.coverage[0].account_id == "unknown"]
+        if not unknown:
+            return batch
+        await asyncio.to_thread(self.writer.add, part_name(unknown), unknown)
+        for facts in unknown:
+            self.counts.add(facts)
+        return Batch(batch.asked, tuple(facts for facts in batch.skipped if facts not in unknown))
 
     def _left(self, batch: Batch) -> Batch:
         """Leave out what an earlier run has read."""
@@ -99,11 +113,20 @@ class Fleet:
         return Batch(asked, skipped)
 
 
+async def _to_read(listed: "asyncio.Queue[Batch | None]", keep: Keep) -> AsyncIterator[Asked]:
+    """Yield the accounts of what is listed, to its end."""
+    while (batch := await listed.get()) is not None:
+        for facts in batch.skipped:
+            await keep(facts)
+        for asked in batch.asked:
+            yield asked
+
+
 @asynccontextmanager
 async def opened(orders: Orders, gate: Gate) -> AsyncIterator[Doors]:
     """Find out who asks, and open the way into accounts. Raises CredentialsError, ReadError."""
     if orders.wanted.profiles:
-        yield Doors(None, None, "aws")
+        yield Doors(None, None, "aws", region=orders.region)
         return
     session = AwsSession(orders.profile, orders.region)
     roles = Roles(session, orders.role, gate)

@@ -6,10 +6,12 @@ worker was lost or believed to be, does no harm.
 """
 
 import asyncio
+import hashlib
 import logging
 import os
 import re
 from collections.abc import AsyncIterator
+from concurrent.futures import CancelledError
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -59,6 +61,8 @@ class Sums(msgspec.Struct, frozen=True):
 async def read_spread(fleet: Fleet, where: str, store: str) -> None:
     """Read every account that is not read yet, at the workers of `where`: `local[:N]` or an address.
 
+    `store` is named so that a worker, wherever it stands, finds it.
+
     Raises what `Fleet.read` raises, and UsageError if there are no such workers.
     """
     async with _client(where) as client, opened(fleet.orders, _gate(fleet.orders)) as doors:
@@ -91,9 +95,13 @@ def read_batch(data: bytes) -> bytes:
     task = msgspec.json.decode(data, type=Task)
     counts = Counts()
     facts: list[AccountFacts] = []
-    asyncio.run(_read(task, facts, counts))
-    place = open_store(task.store, task.orders.profile)
-    ScanWriter.resume(place, task.scan_id).add(part_name(facts), facts)
+    # A place that cannot be written to is told before anything is read.
+    writer = ScanWriter.join(open_store(task.store, task.orders.profile), task.scan_id)
+    try:
+        asyncio.run(_read(task, facts, counts))
+    finally:
+        if facts:
+            writer.add(part_name(facts), facts)
     return msgspec.json.encode(Sums(counts.done, counts.troubled, counts.calls, counts.throttled))
 
 
@@ -119,8 +127,9 @@ def _gate(orders: Orders) -> asyncio.Semaphore:
 
 
 def _submit(client: "Client", task: Task) -> "Future[bytes]":
-    name = f"{task.scan_id}-{task.asked[0].account.account_id}-{task.asked[-1].account.account_id}"
-    return client.submit(read_batch, msgspec.json.encode(task), key=f"birthright-{name}", pure=False)
+    data = msgspec.json.encode(task)
+    name = f"{task.scan_id}-{hashlib.sha256(data).hexdigest()[:16]}"
+    return client.submit(read_batch, data, key=f"birthright-{name}", pure=False)
 
 
 async def _finish(client: "Client", running: "set[Future[bytes]]", counts: Counts) -> None:
@@ -134,6 +143,8 @@ async def _finish(client: "Client", running: "set[Future[bytes]]", counts: Count
     except KilledWorker as error:
         text = f"{_LOSSES} workers were lost over one batch: {error}"
         raise ReadError(text, "look at the workers' logs") from None
+    except CancelledError:
+        raise ReadError("the Dask scheduler was lost", "is its machine up? look at its log") from None
     finally:
         await client.cancel(list(running))
 
@@ -170,9 +181,13 @@ async def _client(where: str) -> "AsyncIterator[Client]":
 
 @asynccontextmanager
 async def _connected(dask: Any, address: str) -> "AsyncIterator[Client]":  # noqa: ANN401 - a module
+    security = dask.security.Security()
+    if address.startswith("tls") and security.get_connection_args("client").get("ssl_context") is None:
+        hint = "set them in Dask's configuration: distributed.comm.tls"
+        raise UsageError(f"{address} needs certificates, and there are none", hint)
     try:
-        client = await dask.Client(address, asynchronous=True, timeout=_CONNECT_SECONDS)
-    except (OSError, TimeoutError) as error:
+        client = await dask.Client(address, asynchronous=True, timeout=_CONNECT_SECONDS, security=security)
+    except (OSError, TimeoutError, ValueError) as error:
         hint = "start one with 'dask scheduler', and workers with 'dask worker'"
         raise UsageError(f"no Dask scheduler answers at {address}: {error}", hint) from None
     async with client:
@@ -189,5 +204,7 @@ def _dask() -> Any:  # noqa: ANN401 - a module
         hint = "install it with: pip install 'birthright[dask]'"
         raise UsageError(f"--dask needs Dask: {error}", hint) from None
     dask.config.set({"distributed.scheduler.allowed-failures": _LOSSES})
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    # Each has a level of its own; what matters of what they say comes as an error.
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     return distributed

@@ -7,6 +7,7 @@ values bound. An allowed directory could also be written by COPY: the statement'
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -64,14 +65,21 @@ class Engine:
     ) -> duckdb.DuckDBPyConnection:
         """Run one SELECT, binding those of the values that it names. Raises QueryError."""
         statement = self._only_select(sql, what)
-        named = statement.named_parameters
-        bound = {name: value for name, value in (values or {}).items() if name in named}
-        try:
+        bound = _bound(statement, values)
+        with _as_query_error(what):
             return self._run(lambda: self._connection.execute(statement, bound))
-        except duckdb.IOException as error:
-            raise StoreError(f"the facts cannot be read: {_first_line(error)}") from error
-        except duckdb.Error as error:
-            raise QueryError(f"{what} does not run: {_first_line(error)}") from error
+
+    def types(
+        self, sql: str, values: Mapping[str, Any] | None = None, what: str = "the query"
+    ) -> dict[str, str]:
+        """Return the columns of one SELECT and their types, without running it. Raises QueryError."""
+        return self._relation(
+            sql, values, what, lambda found: dict(zip(found.columns, map(str, found.types), strict=True))
+        )
+
+    def table(self, sql: str, values: Mapping[str, Any] | None = None, what: str = "the query") -> "pa.Table":
+        """Run one SELECT and return all its rows, much smaller than as Python's. Raises QueryError."""
+        return self._relation(sql, values, what, lambda found: found.to_arrow_table())
 
     def rows(self, result: duckdb.DuckDBPyConnection, what: str = "the query") -> Iterator[tuple[Any, ...]]:
         """Give the rows of what `select` returned. Raises QueryError, also for what Python cannot hold."""
@@ -102,6 +110,18 @@ class Engine:
         except KeyboardInterrupt:
             self._connection.interrupt()
             raise
+
+    def _relation(
+        self,
+        sql: str,
+        values: Mapping[str, Any] | None,
+        what: str,
+        use: Callable[[duckdb.DuckDBPyRelation], T],
+    ) -> T:
+        statement = self._only_select(sql, what)
+        bound = _bound(statement, values)
+        with _as_query_error(what):
+            return self._run(lambda: use(self._connection.sql(statement, params=bound)))
 
     def _only_select(self, sql: str, what: str) -> duckdb.Statement:
         try:
@@ -157,6 +177,21 @@ def _own_names(item: Mapping[str, Any]) -> Iterator[str]:
     if isinstance(item.get("sample"), dict):
         yield "tablesample"
     yield from (str(column).lower() for column in item.get("column_names", ()))
+
+
+def _bound(statement: duckdb.Statement, values: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Choose the values that a statement names: it takes no others."""
+    return {name: value for name, value in (values or {}).items() if name in statement.named_parameters}
+
+
+@contextmanager
+def _as_query_error(what: str) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.IOException as error:
+        raise StoreError(f"the facts cannot be read: {_first_line(error)}") from error
+    except duckdb.Error as error:
+        raise QueryError(f"{what} does not run: {_first_line(error)}") from error
 
 
 def _quote(text: str) -> str:

@@ -6,23 +6,22 @@ so that saved facts give the same verdicts again.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cached_property
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
 from birthright.errors import PageError, QueryError
-from birthright.facts.model import Coverage
 from birthright.policies.engine import Engine
 from birthright.policies.page import Page, Subject, Value
+from birthright.policies.scope import EVERYTHING, Scope, Span
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import duckdb
     import pyarrow as pa
 
 Verdict = Literal["pass", "fail", "unknown"]
@@ -71,6 +70,14 @@ _CHANGING = frozenset(
 # A function that rows are read from can run text as SQL, look at the machine, or follow a pointer.
 _TABLE_FUNCTIONS = frozenset({"generate_series", "json_each", "json_tree", "range", "unnest"})
 
+# Rows of keys and principals that one go is about. A rule that groups holds all the groups of a tally's go;
+# a batch's findings that are not given yet take some 200 bytes each.
+_TALLY_ROWS = 8_000_000
+_BATCH_ROWS = 250_000
+# More of them, and reading the facts again and again would cost more than what is made of them.
+_MOST_BATCHES = 16
+_SLICE = 1024  # rows that are Python's at a time
+
 
 class Row(msgspec.Struct, frozen=True, gc=False):
     """One judged subject. Fields that its kind of subject lacks are None; times are aware, UTC."""
@@ -111,162 +118,217 @@ class Judgement(msgspec.Struct, frozen=True):
     unread: dict[str, str]
 
 
-class Evaluator:
-    """Judges one scan: its folder of Parquet files, or tables in memory."""
+class Counts(NamedTuple):
+    """How many subjects of each verdict there are."""
 
-    def __init__(self, facts: "Path | Mapping[str, pa.Table]", as_of: datetime) -> None:
+    failed: int
+    unknown: int
+    passed: int
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """How often one policy says what, by account. `unread` is as in a Judgement, and not in `accounts`.
+
+    `total` adds up all accounts; an unread one is one unknown.
+    """
+
+    page: Page
+    parameters: dict[str, Value]
+    accounts: dict[str, Counts]
+    unread: dict[str, str]
+    total: Counts
+
+
+class Evaluator:
+    """Judges one scan: its folder of Parquet files, or tables in memory.
+
+    batch_rows: how many keys and principals, at least, make a batch of accounts.
+    """
+
+    def __init__(
+        self, facts: "Path | Mapping[str, pa.Table]", as_of: datetime, batch_rows: int = _BATCH_ROWS
+    ) -> None:
+        self._batch_rows = batch_rows
         self._as_of = as_of.astimezone(UTC).replace(tzinfo=None)
         self.engine = Engine(facts)
+        self.scope = Scope(self.engine)
+
+    def rule(self, page: Page, overrides: Mapping[str, str] | None = None) -> "Rule":
+        """Get a page's rule ready. Raises PageError if it is not acceptable, UsageError for the overrides."""
+        parameters = page.values(overrides or {})
+        rule = Rule(self.engine, page, parameters, self.scope.unread(page.needs))
+        rule.bind({**parameters, "as_of": self._as_of, "unread_accounts": list(rule.unread)})
+        return rule
 
     def judge(
         self, page: Page, overrides: Mapping[str, str] | None = None, *, passes: bool = False
     ) -> Judgement:
-        """Run a page's rule. Raises PageError if the rule is not acceptable or does not run."""
-        parameters = page.values(overrides or {})
-        unread = self._unread(page.needs)
-        values = {**parameters, "as_of": self._as_of, "unread_accounts": list(unread)}
-        try:
-            self._accept(page)
-            rows = self._rows(page, values, passes=passes)
-            total = len(rows) if passes else self._total(page, values)
-        except QueryError as error:
-            raise PageError(f"{page.origin}: {error.message}", error.hint) from error
+        """Run a page's rule, all its rows at a time. Raises PageError if it is not acceptable or fails."""
+        rule = self.rule(page, overrides)
+        rows = tuple(rule.rows(passes=passes))
+        total = len(rows) if passes else rule.size()
         verdicts = Counter(row.verdict for row in rows)
         return Judgement(
             page,
-            parameters,
+            rule.parameters,
             passed=total - verdicts["fail"] - verdicts["unknown"],
             failed=verdicts["fail"],
-            unknown=verdicts["unknown"] + len(unread),
+            unknown=verdicts["unknown"] + len(rule.unread),
             rows=rows,
-            unread=unread,
+            unread=rule.unread,
         )
 
-    @cached_property
-    def coverage(self) -> tuple[Coverage, ...]:
-        """The coverage table, by account and source."""
-        result = self.engine.select("select * from coverage order by account_id, source")
-        names = [column[0] for column in result.description or ()]
-        rows = (dict(zip(names, map(_aware, row), strict=True)) for row in result.fetchall())
-        return tuple(msgspec.convert(row, Coverage) for row in rows)
+    def tally(self, page: "Page | Rule", overrides: Mapping[str, str] | None = None) -> Tally:
+        """Count the verdicts of a page, or of its rule if that was got ready, whatever the number of keys.
 
-    def counts(self) -> dict[str, int]:
-        """Count accounts, principals and access keys; a row that stands for unread keys is no key."""
-        sql = """select (select count(distinct account_id) from coverage) as accounts,
-                        (select count(*) from principals) as principals,
-                        (select count(coalesce(access_key_id, status, slot::varchar)) from access_keys)"""
-        accounts, principals, keys = self.engine.select(sql).fetchall()[0]
-        return {"accounts": accounts, "principals": principals, "access_keys": keys}
+        Raises PageError like `judge`.
+        """
+        rule = page if isinstance(page, Rule) else self.rule(page, overrides)
+        return rule.tally(self.scope.spans(_TALLY_ROWS))
 
-    def accounts(self) -> list[tuple[str, int, int, int]]:
-        """Count, by account: principals, access keys, and those of them that are known to be active."""
-        sql = """with asked as (select distinct account_id from coverage),
-                      people as (select account_id, count(*) as principals from principals group by 1),
-                      keys as (select account_id,
-                                      count(coalesce(access_key_id, status, slot::varchar)) as access_keys,
-                                      count(*) filter (status = 'Active') as active
-                               from access_keys group by 1)
-                 select account_id, coalesce(principals, 0), coalesce(access_keys, 0), coalesce(active, 0)
-                 from asked left join people using (account_id) left join keys using (account_id)
-                 order by account_id"""
-        return self.engine.select(sql).fetchall()
+    def batches(self) -> list[Span]:
+        """Cut the accounts into batches whose rows fit into memory; one, of all, for most scans."""
+        rows = sum(one.rows for one in self.scope.holdings)
+        return self.scope.spans(max(self._batch_rows, rows // _MOST_BATCHES))
 
-    def several_keys(self) -> dict[tuple[str, str], int | None]:
+    def several_keys(self, within: Span = EVERYTHING) -> dict[tuple[str, str], int | None]:
         """Count the keys of users, by account and name, that have more than one row of them.
 
         None where some of a user's keys were not listed.
         """
-        sql = """select account_id, user_name,
-                        case when count(*) = count(access_key_id) then count(*) end as keys
-                 from access_keys group by all having count(access_key_id) > 0 and count(*) > 1"""
-        rows = self.engine.rows(self.engine.select(sql))
+        sql = f"""select account_id, user_name,
+                         case when count(*) = count(access_key_id) then count(*) end as keys
+                  from access_keys where {within.condition()}
+                  group by all having count(access_key_id) > 0 and count(*) > 1"""  # noqa: S608
+        rows = self.engine.rows(self.engine.select(sql, within.values()))
         return {(account, name): keys for account, name, keys in rows}
 
-    def _unread(self, needs: Sequence[str]) -> dict[str, str]:
-        """Say which accounts answered none of the reads in `needs`, and why."""
-        asked: dict[str, list[Coverage]] = {}
-        for row in self.coverage:
-            asked.setdefault(row.account_id, []).extend([row] if row.source in needs else [])
-        return {
-            account: _why_unread(rows, needs)
-            for account, rows in asked.items()
-            if not any(row.status in {"ok", "partial"} for row in rows)
-        }
+    def unlisted(self, within: Span = EVERYTHING) -> frozenset[tuple[str, str]]:
+        """Name the principals that ListUsers, where it was answered, did not tell of, root among them."""
+        sql = f"""select account_id, user_name from principals
+                  where {within.condition()} and in_listing is not true
+                  and account_id in (select account_id from coverage
+                                     where source = 'ListUsers' and status in ('ok', 'partial'))"""  # noqa: S608
+        return frozenset(self.engine.rows(self.engine.select(sql, within.values())))
 
-    def _accept(self, page: Page) -> None:
-        """Check that the rule is one that this evaluator runs."""
-        self._check_parameters(page)
-        mentions = self.engine.mentions(page.rule, "the rule")
-        changing = mentions.names & _CHANGING | mentions.table_functions - _TABLE_FUNCTIONS
-        if changing:
-            raise QueryError(
-                f"the rule asks for {min(changing).partition('/')[0]}",
-                "the same facts must give the same verdict: use $as_of and the fact tables",
-            )
 
-    def _check_parameters(self, page: Page) -> None:
-        used = self.engine.named_parameters(page.rule, "the rule") - {"as_of"}
-        declared = page.front.parameters.keys()
+class Rule:
+    """One page's rule over one scan, accepted, with its parameters; `unread` is as in a Judgement."""
+
+    def __init__(
+        self, engine: Engine, page: Page, parameters: dict[str, Value], unread: dict[str, str]
+    ) -> None:
+        self.page = page
+        self.parameters = parameters
+        self.unread = unread
+        self._engine = engine
+        self._values: Mapping[str, Any] = {}
+        self._types: dict[str, str] = {}
+
+    def bind(self, values: Mapping[str, Any]) -> None:
+        """Take the values and check the rule against them. Raises PageError."""
+        self._values = values
+        with self._named():
+            self._check_parameters()
+            mentions = self._engine.mentions(self.page.rule, "the rule")
+            changing = mentions.names & _CHANGING | mentions.table_functions - _TABLE_FUNCTIONS
+            if changing:
+                raise QueryError(
+                    f"the rule asks for {min(changing).partition('/')[0]}",
+                    "the same facts must give the same verdict: use $as_of and the fact tables",
+                )
+            # It was accepted as one SELECT, so it stays in its parentheses.
+            self._types = self._engine.types(f"select * from (\n{self.page.rule}\n)", values, "the rule")  # noqa: S608
+            _check_columns(self.page, self._types)
+
+    def rows(self, within: Span = EVERYTHING, *, passes: bool = False) -> Iterator[Row]:
+        """Give the failures and unknowns, or everything, by account. Raises PageError."""
+        wanted = "true" if passes else "compliant is not true"
+        with self._named():
+            sql = f"select * {self._from(within)} and {wanted} order by account_id"
+            table = self._engine.table(sql, {**self._values, **within.values()}, "the rule")
+            yield from _Reader(self.page, self._types).read(table)
+
+    def tally(self, spans: Iterable[Span] = (EVERYTHING,)) -> Tally:
+        """Count the verdicts, in so many goes. Raises PageError."""
+        accounts: dict[str, Counts] = {}
+        sql = "select account_id, count(*) filter (not compliant), count(*) filter (compliant is null)"
+        with self._named():
+            for span in spans:
+                counting = f"{sql}, count(*) filter (compliant) {self._from(span)} group by account_id"
+                values = {**self._values, **span.values()}
+                result = self._engine.select(counting, values, "the rule")
+                for account, *counts in self._engine.rows(result, "the rule"):
+                    accounts[account] = Counts(*counts)
+            if None in accounts:
+                raise QueryError("the rule gives a row without account_id")
+        failed, unknown, passed = map(sum, zip(*accounts.values(), (0, 0, 0), strict=True))
+        total = Counts(failed, unknown + len(self.unread), passed)
+        return Tally(self.page, self.parameters, accounts, self.unread, total)
+
+    def size(self) -> int:
+        """Count all subjects in scope; the engine need not judge them for that. Raises PageError."""
+        with self._named():
+            result = self._engine.select(f"select count(*) {self._from()}", self._values, "the rule")
+            return sum(number for (number,) in self._engine.rows(result, "the rule"))
+
+    def _from(self, within: Span = EVERYTHING) -> str:
+        """Return what the rule gives as a FROM clause: a rule may look at all accounts to judge one."""
+        unread = "account_id not in (select unnest($unread_accounts))" if self.unread else "true"
+        return f"from (\n{self.page.rule}\n) where {unread} and {within.condition()}"
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Say whose rule it is that fails."""
+        try:
+            yield
+        except QueryError as error:
+            raise PageError(f"{self.page.origin}: {error.message}", error.hint) from error
+
+    def _check_parameters(self) -> None:
+        used = self._engine.named_parameters(self.page.rule, "the rule") - {"as_of"}
+        declared = self.page.front.parameters.keys()
         for name in sorted(used - declared):
             raise QueryError(f"the rule uses ${name}, which the page does not declare")
         for name in sorted(declared - used):
             raise QueryError(f"the rule does not use the parameter {name}")
 
-    def _total(self, page: Page, values: Mapping[str, Any]) -> int:
-        """Count all subjects in scope; the engine need not judge them for that."""
-        result = self.engine.select(f"select count(*) {_from(page, values)}", values, "the rule")
-        return sum(number for (number,) in self.engine.rows(result, "the rule"))
 
-    def _rows(self, page: Page, values: Mapping[str, Any], *, passes: bool) -> tuple[Row, ...]:
-        sql = f"select * {_from(page, values)}"
-        if not passes:
-            sql += " and compliant is not true"
-        try:
-            result = self.engine.select(sql, values, "the rule")
-        except QueryError:
-            # A missing column `compliant` stops the filter above; said plainly it is easier to mend.
-            bare = self.engine.select(f"select * from (\n{page.rule}\n) limit 0", values, "the rule")  # noqa: S608
-            _check_columns(page, _types(bare))
-            raise
-        types = _types(result)
-        _check_columns(page, types)
-        reader = _RowReader(page, list(types))
-        return tuple(map(reader.read, self.engine.rows(result, "the rule")))
-
-
-def _types(result: "duckdb.DuckDBPyConnection") -> dict[str, str]:
-    return {name: str(kind) for name, kind, *_ in result.description or ()}
-
-
-class _RowReader:
+class _Reader:
     """Puts the columns of a result into their places in a Row."""
 
-    def __init__(self, page: Page, columns: Sequence[str]) -> None:
-        place = {name: columns.index(name) for name in _COLUMNS[page.front.subject]}
+    def __init__(self, page: Page, types: Mapping[str, str]) -> None:
+        self._types = types
+        self._place = {name: name for name in _COLUMNS[page.front.subject]}
         if page.front.subject == "principal":
-            place["user_created_at"] = place.pop("created_at")
-        # A field without a column takes the None that `read` puts behind the columns.
-        fields = Row.__struct_fields__[2:]
-        self._pick = itemgetter(*(place.get(field, len(columns)) for field in fields))
-        self._times = [fields.index(field) for field in fields if field.endswith("_at")]
-        self._compliant = columns.index("compliant")
-        self._reason = columns.index("reason") if "reason" in columns else len(columns)
+            self._place["user_created_at"] = self._place.pop("created_at")
 
-    def read(self, cells: tuple[Any, ...]) -> Row:
-        """Make one row; the engine's zoneless instants get their zone, UTC."""
-        cells = (*cells, None)
-        values = list(self._pick(cells))
-        for i in self._times:
-            if values[i] is not None:
-                values[i] = values[i].replace(tzinfo=UTC)
-        reason = cells[self._reason]
-        return Row(_VERDICTS[cells[self._compliant]], None if reason is None else str(reason), *values)
+    def read(self, table: "pa.Table") -> Iterator[Row]:
+        """Give the rows, a slice of the table at a time: as Python's they are ten times as large."""
+        wanted = {*self._place.values(), "compliant", "reason"}
+        places = {name: place for place, name in enumerate(self._types) if name in wanted}
+        for start in range(0, table.num_rows, _SLICE):
+            piece = table.slice(start, _SLICE)
+            try:
+                cells = {name: piece.column(place).to_pylist() for name, place in places.items()}
+            except (ValueError, OverflowError) as error:
+                raise QueryError(f"the rule does not run: {error}") from error
+            yield from self._rows(cells)
 
+    def _rows(self, cells: Mapping[str, list[Any]]) -> Iterator[Row]:
+        columns = [self._column(cells, field) for field in Row.__struct_fields__[2:]]
+        verdicts = map(_VERDICTS.__getitem__, cells["compliant"])
+        reasons = (None if reason is None else str(reason) for reason in cells.get("reason", repeat(None)))
+        return map(Row, verdicts, reasons, *columns)
 
-def _from(page: Page, values: Mapping[str, Any]) -> str:
-    """Return the rule as a FROM clause; it was accepted as one SELECT, so it stays in its parentheses."""
-    readable = "account_id not in (select unnest($unread_accounts))" if values["unread_accounts"] else "true"
-    return f"from (\n{page.rule}\n) where {readable}"
+    def _column(self, cells: Mapping[str, list[Any]], field: str) -> Iterable[Any]:
+        """Return a field's cells; the engine's zoneless instants get their zone, UTC."""
+        name = self._place.get(field)
+        if name is None:
+            return repeat(None)
+        if field.endswith("_at"):
+            return [at and at.replace(tzinfo=UTC) for at in cells[name]]
+        return cells[name]
 
 
 def _check_columns(page: Page, types: Mapping[str, str]) -> None:
@@ -277,17 +339,3 @@ def _check_columns(page: Page, types: Mapping[str, str]) -> None:
             raise QueryError(f"the rule has no column {column}", f"subject {page.front.subject} needs it")
         if types[column].strip('"') not in {*wanted, "NULL"}:
             raise QueryError(f"the rule's column {column} is {types[column]}", f"it should be {min(wanted)}")
-
-
-def _why_unread(asked: Sequence[Coverage], needs: Sequence[str]) -> str:
-    """Say in one line what stood in the way of reading an account."""
-    reasons = [
-        f"{row.source} {row.status}: {row.detail}" if row.detail else f"{row.source} {row.status}"
-        for row in asked
-    ]
-    return "; ".join(reasons) or f"{' or '.join(needs)} was not asked"
-
-
-def _aware(value: Any) -> Any:  # noqa: ANN401
-    """Give the engine's zoneless instants their zone, UTC; leave everything else."""
-    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value

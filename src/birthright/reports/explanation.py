@@ -51,14 +51,19 @@ def explain(document: Document, pages: Mapping[str, Page], subject: str, out: Te
     write_console(out, draw, _PIPED_WIDTH)
 
 
-def matching(findings: Sequence[Finding], subject: str) -> list[Finding]:
+def matching(findings: Iterable[Finding], subject: str) -> list[Finding]:
     """Find by fingerprint (six characters or more are enough), key id, or user name; `root` is root."""
-    found = [f for f in findings if subject in {f.access_key_id, f.user_name, f.user_arn}]
-    if not found and subject == "root":
-        found = [f for f in findings if f.user_name == ROOT_NAME]
-    if found or len(subject) < _LEAST_PREFIX:
-        return found
-    return [f for f in findings if f.fingerprint.startswith(subject.lower())]
+    name = ROOT_NAME if subject == "root" else subject
+    prefix = subject.lower() if len(subject) >= _LEAST_PREFIX else None
+    found: dict[int, list[Finding]] = {place: [] for place in range(3)}
+    for f in findings:
+        if subject in {f.access_key_id, f.user_name, f.user_arn}:
+            found[0].append(f)
+        elif f.user_name == name:
+            found[1].append(f)
+        elif prefix and f.fingerprint.startswith(prefix):
+            found[2].append(f)
+    return found[0] or found[1] or found[2]
 
 
 def _weight(finding: Finding) -> tuple[int, bool, int, str]:

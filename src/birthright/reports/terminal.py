@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from birthright.findings.build import by_subject
 from birthright.findings.model import CoverageLine, Document, Finding, PolicyLine, Remedy
 from birthright.reports.order import FIRST, RISKS
+from birthright.reports.organization import Accounts, named, print_coverage, print_units, print_worst
+from birthright.reports.survey import SHOWN, Sample, Survey, survey
 from birthright.text import printable, write_console
 from birthright.times import format_duration
 
@@ -20,10 +21,8 @@ _GROUPS: tuple[tuple[Remedy, str, str], ...] = (
     ("review", "A person has to look: root's, or nobody knows whether it is in use", "magenta"),
     ("none", "Other findings, mended by hand", "cyan"),
 )
-_COUNTED = {"retire": "not in use", "rotate": "in use", "review": "to look at"}
-_SHOWN = 10
-_NAMED = 3
-_READS = ("GetCredentialReport", "ListUsers", "ListAccessKeys", "GetAccessKeyLastUsed")
+_COUNTED: dict[Remedy, str] = {"retire": "not in use", "rotate": "in use", "review": "to look at"}
+_READS = ("AssumeRole", "GetCredentialReport", "ListUsers", "ListAccessKeys", "GetAccessKeyLastUsed")
 _KEY_ID = 20
 _DATES_FIT = 110  # columns: from there on a table has room for the day a key was made
 _GAP = 2
@@ -35,37 +34,39 @@ def render(document: Document, out: TextIO) -> None:
 
 
 def _draw(console: Console, document: Document) -> None:
-    console.print(_title(document))
-    _print_headline(console, document)
-    failing = [
-        sorted(findings, key=_weight)
-        for findings in by_subject(finding for finding in document.findings if finding.verdict == "fail")
-    ]
+    accounts = Accounts(document)
+    alarm = accounts.alarm()
+    found = survey(document, several=accounts.several)
+    console.print(_title(document, accounts))
+    if alarm:
+        console.print(alarm)
+    _print_headline(console, document, found)
+    if accounts.several:
+        print_units(console, document)
+        print_worst(console, document)
     for remedy, title, colour in _GROUPS:
-        group = [findings for findings in failing if _remedy(findings) == remedy]
-        if group:
-            _print_group(console, document, Text(title, f"bold {colour}"), group)
-    _print_unknown(console, document)
+        if found.failing[remedy].count:
+            group = found.failing[remedy]
+            _print_group(console, document, Text(title, f"bold {colour}"), group, several=accounts.several)
+    _print_unknown(console, found)
     _print_policies(console, document)
-    _print_coverage(console, document)
+    if accounts.several:
+        print_coverage(console, document)
+        console.print()
+    else:
+        _print_coverage(console, document)
     console.print(_verdict(document))
+    if alarm:
+        console.print(alarm)
     console.print(Text(f"scan {document.scan.id}", "dim"))
 
 
-def _title(document: Document) -> Text:
-    accounts = sorted({line.account_id for line in document.coverage})
-    word = "account" if len(accounts) == 1 else "accounts"
-    text = Text.assemble(("birthright", "bold"), f"  {word} {_named(accounts)}  ")
+def _title(document: Document, accounts: Accounts) -> Text:
+    text = Text.assemble(("birthright", "bold"), f"  {accounts.title()}  ")
     return text.append(f"{document.scan.as_of:%Y-%m-%d %H:%M} UTC", "dim")
 
 
-def _named(names: Sequence[str]) -> str:
-    """Name the first few and count the rest."""
-    more = len(names) - _NAMED
-    return printable(", ".join(names[:_NAMED])) + (f" and {more} more" if more > 0 else "")
-
-
-def _print_headline(console: Console, document: Document) -> None:
+def _print_headline(console: Console, document: Document, found: Survey) -> None:
     """Answer the question birthright is asked first."""
     line = next((line for line in document.policies if line.id == FIRST), None)
     if line is None:
@@ -73,7 +74,7 @@ def _print_headline(console: Console, document: Document) -> None:
     if line.fail:
         keys = "active access key was" if line.fail == 1 else "active access keys were"
         fact = (f"{line.fail} {keys} created together with their user", "bold red")
-        console.print(Text.assemble(fact, f": {_by_remedy(document)}."))
+        console.print(Text.assemble(fact, f": {_by_remedy(found)}."))
     elif line.unknown:
         text = "No key is known to be born with its user, but not every key could be judged."
         console.print(Text(text, "yellow"))
@@ -81,21 +82,9 @@ def _print_headline(console: Console, document: Document) -> None:
         console.print(Text("No active access key was created together with its user.", "green"))
 
 
-def _by_remedy(document: Document) -> str:
-    remedies = [f.remedy for f in document.findings if f.policy == FIRST and f.verdict == "fail"]
-    counts = {words: remedies.count(remedy) for remedy, words in _COUNTED.items()}  # type: ignore[arg-type]
+def _by_remedy(found: Survey) -> str:
+    counts = {words: found.born[remedy] for remedy, words in _COUNTED.items()}
     return ", ".join(f"{count} {words}" for words, count in counts.items() if count)
-
-
-def _weight(finding: Finding) -> tuple[bool, int, str]:
-    """Put first what birthright is about, then by risk."""
-    return finding.policy != FIRST, RISKS[finding.risk], finding.policy
-
-
-def _remedy(findings: Sequence[Finding]) -> Remedy:
-    """Choose one remedy for a subject with several findings: the first of the groups that any asks for."""
-    asked = {finding.remedy for finding in findings}
-    return next(remedy for remedy, _, _ in _GROUPS if remedy in asked)
 
 
 def _table(*names: str) -> Table:
@@ -105,11 +94,9 @@ def _table(*names: str) -> Table:
     return table
 
 
-def _print_group(
-    console: Console, document: Document, title: Text, group: Sequence[Sequence[Finding]]
-) -> None:
-    several, dated = document.summary.accounts > 1, console.width >= _DATES_FIT
-    keys = any(findings[0].access_key_id or findings[0].created_at for findings in group)
+def _print_group(console: Console, document: Document, title: Text, group: Sample, *, several: bool) -> None:
+    dated = console.width >= _DATES_FIT
+    keys = any(findings[0].access_key_id or findings[0].created_at for findings in group.shown)
     names = [("account", several), ("user", True), ("access key", keys), ("made", keys and dated)]
     names += [("last used", keys), ("why", True)]
     table = _table(*(name for name, wanted in names if wanted))
@@ -119,15 +106,14 @@ def _print_group(
         if column.header == "access key":
             # Half a key id is none.
             column.min_width = _KEY_ID
-    shown = sorted(group, key=lambda findings: _weight(findings[0])[:2])[:_SHOWN]
-    for findings in shown:
+    for findings in group.shown:
         cells = zip(names, _cells(findings, document.scan.as_of), strict=True)
         table.add_row(*(Text(cell) for (_, wanted), cell in cells if wanted))
     console.print()
-    console.print(title.append(f" ({len(group)})"))
+    console.print(title.append(f" ({group.count})"))
     console.print(table)
-    if len(group) > _SHOWN:
-        console.print(Text(f"and {len(group) - _SHOWN} more: -o findings.csv has all", "dim"))
+    if group.count > SHOWN:
+        console.print(Text(f"and {group.count - SHOWN} more: -o findings.csv has all", "dim"))
 
 
 def _cells(findings: Sequence[Finding], as_of: datetime) -> Iterator[str]:
@@ -151,24 +137,20 @@ def _last_used(finding: Finding, as_of: datetime) -> str:
     return {False: "never", True: "yes", None: "not known"}[finding.ever_used]
 
 
-def _print_unknown(console: Console, document: Document) -> None:
-    whom: dict[str, list[Finding]] = {}
-    for finding in document.findings:
-        if finding.verdict == "unknown":
-            whom.setdefault(finding.reason, []).append(finding)
-    if not whom:
+def _print_unknown(console: Console, found: Survey) -> None:
+    if not found.unknown:
         return
     console.print()
-    console.print(Text(f"Could not be judged ({sum(map(len, whom.values()))})", "bold"))
+    console.print(Text(f"Could not be judged ({sum(one.count for one in found.unknown.values())})", "bold"))
     table = Table.grid(padding=(0, _GAP, 0, 0))
     table.add_column(justify="right", no_wrap=True)
     table.add_column(overflow="fold")
-    for reason, findings in sorted(whom.items(), key=lambda item: -len(item[1]))[:_SHOWN]:
-        users = sorted({finding.user_name or finding.account_id for finding in findings})
-        table.add_row(Text(str(len(findings))), Text(f"{printable(reason)} ({_named(users)})"))
+    for reason, one in sorted(found.unknown.items(), key=lambda item: -item[1].count)[:SHOWN]:
+        whom = named(one.names, one.subjects)
+        table.add_row(Text(str(one.count)), Text(f"{printable(reason)} ({whom})"))
     console.print(table)
-    if len(whom) > _SHOWN:
-        console.print(Text(f"and {len(whom) - _SHOWN} more reasons: -o findings.csv has all", "dim"))
+    if len(found.unknown) > SHOWN:
+        console.print(Text(f"and {len(found.unknown) - SHOWN} more reasons: -o findings.csv has all", "dim"))
 
 
 def _print_policies(console: Console, document: Document) -> None:
@@ -203,27 +185,25 @@ def _has_room(console: Console, lines: Iterable[PolicyLine]) -> bool:
 
 
 def _print_coverage(console: Console, document: Document) -> None:
-    one = document.summary.accounts <= 1
-    lines = sorted((line for line in document.coverage if one or line.status != "ok"), key=_read_order)
+    lines = sorted(document.coverage, key=_read_order)
     console.print()
     if lines:
-        console.print(_coverage_table(lines[:_SHOWN], one=one))
-    if len(lines) > _SHOWN:
-        console.print(Text(f"and {len(lines) - _SHOWN} more that could not be read", "yellow"))
+        console.print(_coverage_table(lines[:SHOWN]))
+    if len(lines) > SHOWN:
+        console.print(Text(f"and {len(lines) - SHOWN} more that could not be read", "yellow"))
     if lines:
         console.print()
 
 
-def _coverage_table(lines: Iterable[CoverageLine], *, one: bool) -> Table:
-    table = _table(*(() if one else ("account",)), "asked", "answer", "rows", "")
+def _coverage_table(lines: Iterable[CoverageLine]) -> Table:
+    table = _table("asked", "answer", "rows", "")
     for column in table.columns[:-1]:
         column.no_wrap = True
     table.columns[-2].justify = "right"
     for line in lines:
         colour = {"ok": "dim", "skipped": "dim"}.get(line.status, "bold yellow")
         words = ("ok" if line.status == "ok" else line.status, str(line.rows), printable(line.detail))
-        account = [] if one else [Text(line.account_id)]
-        table.add_row(*account, *(Text(word, colour) for word in (line.source, *words)))
+        table.add_row(*(Text(word, colour) for word in (line.source, *words)))
     return table
 
 

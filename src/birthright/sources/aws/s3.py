@@ -57,6 +57,8 @@ def _file_system(session: AwsSession, frozen: object) -> "FileSystem":
         request_timeout=60,
         connect_timeout=10,
         allow_bucket_creation=False,
+        # A small object is one request, not the three of an upload in parts.
+        allow_delayed_open=True,
     )
 
 

@@ -1,0 +1,189 @@
+"""The accounts of a scan: which were asked for, which answered, and what they hold."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, Literal, NamedTuple, Protocol
+
+import msgspec
+
+from birthright.facts.model import Account, Coverage, Status
+from birthright.policies.engine import Engine
+
+NOT_REACHED = "not read: the scan did not finish"
+
+# read: it answered something. unread: nothing. skipped: nobody was to ask it.
+Reach = Literal["read", "unread", "skipped"]
+
+_ANSWERED = frozenset({"ok", "partial"})
+_ENTRY = "AssumeRole"
+_LISTING = "ListAccounts"
+_NO_FACTS = frozenset({_ENTRY, _LISTING})
+
+
+class Asked(Protocol):
+    """A row of coverage, in facts or in documents."""
+
+    @property
+    def account_id(self) -> str:
+        """Whom."""
+
+    @property
+    def source(self) -> str:
+        """What was asked."""
+
+    @property
+    def status(self) -> Status:
+        """Whether it was answered."""
+
+
+class Span(NamedTuple):
+    """Neighbouring accounts in the order of their ids: those above `after`, up to and with `upto`.
+
+    None is no limit.
+    """
+
+    after: str | None = None
+    upto: str | None = None
+
+    def holds(self, account_id: str) -> bool:
+        """Whether an account is one of them."""
+        return (self.after is None or account_id > self.after) and (
+            self.upto is None or account_id <= self.upto
+        )
+
+    def condition(self) -> str:
+        """Write it as an SQL condition; `values` are its parameters."""
+        low = "true" if self.after is None else "account_id > $after_account"
+        high = "true" if self.upto is None else "account_id <= $last_account"
+        return f"{low} and {high}"
+
+    def values(self) -> dict[str, str]:
+        """Return the parameters of `condition`."""
+        limits = {"after_account": self.after, "last_account": self.upto}
+        return {name: value for name, value in limits.items() if value is not None}
+
+
+EVERYTHING = Span()
+
+
+class Holding(NamedTuple):
+    """What an account holds; `active` counts the keys that are known to be active.
+
+    rows: of the tables of principals and keys.
+    """
+
+    account_id: str
+    principals: int
+    access_keys: int
+    active: int
+    rows: int
+
+
+class Scope:
+    """The accounts of the scan that an engine sees."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._unread: dict[tuple[str, ...], dict[str, str]] = {}
+
+    @cached_property
+    def accounts(self) -> dict[str, Account]:
+        """The accounts that were asked for, by id; none in scans of a time when nobody wrote them down."""
+        rows = self._records("select * from accounts order by account_id")
+        return {row["account_id"]: msgspec.convert(row, Account) for row in rows}
+
+    @cached_property
+    def coverage(self) -> tuple[Coverage, ...]:
+        """The coverage table, by account and source; an account that was not reached has a row, too."""
+        rows = self._records("select * from coverage order by account_id, source")
+        found = [msgspec.convert(row, Coverage) for row in rows]
+        missing = self.accounts.keys() - {row.account_id for row in found}
+        found += [Coverage(account, _ENTRY, "failed", NOT_REACHED) for account in missing]
+        return tuple(sorted(found, key=lambda row: row.account_id) if missing else found)
+
+    @cached_property
+    def reach(self) -> dict[str, Reach]:
+        """How far each account was read."""
+        return reach_of(self.coverage)
+
+    @cached_property
+    def holdings(self) -> tuple[Holding, ...]:
+        """What the accounts hold that somebody was to ask, by id; a row for unread keys is no key."""
+        sql = """with people as (select account_id, count(*) as principals from principals group by 1),
+                      keys as (select account_id, count(*) as found,
+                                      count(coalesce(access_key_id, status, slot::varchar)) as access_keys,
+                                      count(*) filter (status = 'Active') as active
+                               from access_keys group by 1)
+                 select account_id, coalesce(principals, 0), coalesce(access_keys, 0), coalesce(active, 0),
+                        coalesce(principals, 0) + coalesce(found, 0)
+                 from people full join keys using (account_id)"""
+        held = {row[0]: Holding(*row) for row in self._engine.rows(self._engine.select(sql))}
+        inside = {account for account, reach in self.reach.items() if reach != "skipped"}
+        return tuple(held.get(i, Holding(i, 0, 0, 0, 0)) for i in sorted(inside | held.keys()))
+
+    def spans(self, rows: int) -> list[Span]:
+        """Cut the accounts so that each span has about so many rows, or one account that has more."""
+        cuts: list[str] = []
+        held, last = 0, ""
+        for one in self.holdings:
+            if held and held + one.rows > rows:
+                cuts.append(last)
+                held = 0
+            held += one.rows
+            last = one.account_id
+        return [Span(*limits) for limits in zip([None, *cuts], [*cuts, None], strict=True)]
+
+    def unread(self, needs: tuple[str, ...]) -> dict[str, str]:
+        """Say, by id, which accounts answered none of the reads in `needs`, and why."""
+        if needs not in self._unread:
+            self._unread[needs] = dict(self._silent(needs))
+        return self._unread[needs]
+
+    def _silent(self, needs: tuple[str, ...]) -> Iterable[tuple[str, str]]:
+        for account, rows in self._asked.items():
+            told = any(row.source in needs and row.status in _ANSWERED for row in rows)
+            if not told and self.reach[account] != "skipped":
+                yield account, _why_unread(rows, needs)
+
+    @cached_property
+    def _asked(self) -> Mapping[str, Sequence[Coverage]]:
+        asked: dict[str, list[Coverage]] = {}
+        for row in self.coverage:
+            asked.setdefault(row.account_id, []).append(row)
+        return asked
+
+    def _records(self, sql: str) -> list[dict[str, Any]]:
+        result = self._engine.select(sql)
+        names = [column[0] for column in result.description or ()]
+        return [dict(zip(names, map(_aware, row), strict=True)) for row in self._engine.rows(result)]
+
+
+def reach_of(coverage: Iterable[Asked]) -> dict[str, Reach]:
+    """Say how far each account was read, by id, in the order of the rows."""
+    reach: dict[str, Reach] = {}
+    for row in coverage:
+        if row.source not in _NO_FACTS and row.status in _ANSWERED:
+            reach[row.account_id] = "read"
+        elif row.source == _LISTING and row.status == "skipped":
+            reach.setdefault(row.account_id, "skipped")
+        elif reach.get(row.account_id) != "read":
+            reach[row.account_id] = "unread"
+    return reach
+
+
+def _why_unread(asked: Sequence[Coverage], needs: Sequence[str]) -> str:
+    """Say in one line what stood in the way of reading an account."""
+    refused = [row for row in asked if row.source == _ENTRY and row.status not in _ANSWERED]
+    if any(row.detail == NOT_REACHED for row in refused):
+        return NOT_REACHED
+    reasons = [
+        f"{row.source} {row.status}: {row.detail}" if row.detail else f"{row.source} {row.status}"
+        for row in refused or [row for row in asked if row.source in needs]
+    ]
+    return "; ".join(reasons) or f"{' or '.join(needs)} was not asked"
+
+
+def _aware(value: Any) -> Any:  # noqa: ANN401 - whatever the engine returns
+    """Give the engine's zoneless instants their zone, UTC; leave everything else."""
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value

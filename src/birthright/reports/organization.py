@@ -1,0 +1,138 @@
+"""The parts of a report for people that only a scan of several accounts has."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from birthright.findings.model import AccountLine, CoverageLine, Document
+from birthright.policies.scope import Reach, reach_of
+from birthright.reports.survey import NAMED, SHOWN, without_account
+from birthright.text import printable
+
+_UNITS = 15
+_GAP = 2
+_PARTIAL = frozenset({"partial", "denied", "failed"})
+
+
+class Accounts:
+    """How far the accounts of a document were read."""
+
+    def __init__(self, document: Document) -> None:
+        self.reach = reach_of(document.coverage)
+        self._document = document
+
+    @property
+    def several(self) -> bool:
+        """Whether the scan was about more than one account."""
+        return len(self.reach) > 1
+
+    def count(self, reach: Reach) -> int:
+        """Count the accounts that were read so far."""
+        return sum(1 for other in self.reach.values() if other == reach)
+
+    def title(self) -> str:
+        """Say how many there are of each kind."""
+        if not self.several:
+            return f"account {printable(', '.join(self.reach))}"
+        words = [f"{len(self.reach)} accounts asked for", f"{self.count('read')} read"]
+        words += [f"{self.count('skipped')} skipped"] if self.count("skipped") else []
+        return ", ".join([*words, f"{self.count('unread')} not read"])
+
+    def alarm(self) -> Text | None:
+        """Say aloud what a reader must not miss; None if there is no such thing.
+
+        What one account did not answer stands in its table.
+        """
+        scan, unread = self._document.scan, self.count("unread")
+        if not scan.finished:
+            text = f"THIS SCAN DID NOT FINISH: {unread} of {len(self.reach)} accounts were not read. "
+            return Text(f"{text}'birthright scan --resume {scan.id}' goes on.", "bold red")
+        if not self.several or self._document.complete:
+            return None
+        lines = (line for line in self._document.coverage if line.status in _PARTIAL)
+        partly = {line.account_id for line in lines if self.reach[line.account_id] == "read"}
+        text = f"NOT EVERYTHING WAS READ: {unread} of {len(self.reach)} accounts not at all, "
+        return Text(f"{text}{len(partly)} in part.", "bold yellow")
+
+
+def named(names: Sequence[str], count: int) -> str:
+    """Name the first few of so many, and count the rest."""
+    more = count - len(names[:NAMED])
+    return printable(", ".join(names[:NAMED])) + (f" and {more} more" if more > 0 else "")
+
+
+def print_units(console: Console, document: Document) -> None:
+    """Print the organizational units, the worst first."""
+    if not document.ous:
+        return
+    table = _table("organizational unit", "accounts", "not read", "keys", "fail", "unknown", text=1)
+    for unit in sorted(document.ous, key=lambda unit: (-unit.fail, -unit.unknown, unit.ou_path))[:_UNITS]:
+        numbers = (unit.accounts, unit.unread, unit.access_keys, unit.fail, unit.unknown)
+        table.add_row(Text(printable(unit.ou_path)), *map(Text, map(str, numbers)))
+    console.print()
+    console.print(table)
+    if len(document.ous) > _UNITS:
+        console.print(Text(f"and {len(document.ous) - _UNITS} more units: -o findings.json has all", "dim"))
+
+
+def print_worst(console: Console, document: Document) -> None:
+    """Print the accounts with the most failures."""
+    bad = [line for line in document.accounts if line.fail or line.unknown]
+    if not bad:
+        return
+    columns = ["account", "name", *(["organizational unit"] if document.ous else [])]
+    table = _table(*columns, "fail", "unknown", "keys", text=len(columns))
+    for line in sorted(bad, key=_badness)[:SHOWN]:
+        place = [printable(line.ou_path or "")] if document.ous else []
+        words = (line.account_id, printable(line.account_name or ""), *place)
+        numbers = (line.fail, line.unknown, line.access_keys)
+        table.add_row(*map(Text, words), *map(Text, map(str, numbers)))
+    console.print()
+    shown = min(len(bad), SHOWN)
+    console.print(Text(f"The accounts with the most failures ({shown} of {len(document.accounts)})", "bold"))
+    console.print(table)
+
+
+def _badness(line: AccountLine) -> tuple[int, int, str]:
+    return -line.fail, -line.unknown, line.account_id
+
+
+def print_coverage(console: Console, document: Document) -> None:
+    """Print what was not answered, by reason: five hundred accounts often have the same one."""
+    reasons: dict[tuple[bool, str], list[str]] = defaultdict(list)
+    for line in document.coverage:
+        if line.status != "ok":
+            reasons[line.status == "skipped", _reason(line)].append(line.account_id)
+    if not reasons:
+        return
+    table = Table.grid(padding=(0, _GAP, 0, 0))
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(overflow="fold")
+    ordered = sorted(reasons.items(), key=lambda item: (item[0][0], -len(item[1]), item[0][1]))
+    for (skipped, reason), accounts in ordered[:SHOWN]:
+        colour = "dim" if skipped else "bold yellow"
+        count = f"{len(accounts)} account{'' if len(accounts) == 1 else 's'}"
+        table.add_row(Text(count, colour), Text(f"{reason} ({named(accounts, len(accounts))})", colour))
+    console.print()
+    console.print(Text("Not read", "bold"))
+    console.print(table)
+    if len(ordered) > SHOWN:
+        more = f"and {len(ordered) - SHOWN} more reasons: -o findings.json has all"
+        console.print(Text(more, "yellow"))
+
+
+def _reason(line: CoverageLine) -> str:
+    detail = without_account(line.detail, line.account_id, several=True)
+    return printable(f"{line.source} {line.status}" + (f": {detail}" if detail else ""))
+
+
+def _table(*names: str, text: int) -> Table:
+    """Make a table whose first columns, so many, hold text and the others numbers."""
+    table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="dim", pad_edge=False)
+    for place, name in enumerate(names):
+        table.add_column(name, overflow="fold", no_wrap=place >= text or name == "account")
+        table.columns[-1].justify = "left" if place < text else "right"
+    return table

@@ -1,0 +1,104 @@
+"""One look at all findings for a report that shows few of them: counts, and the first of each kind."""
+
+from bisect import insort
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import attrgetter
+
+from birthright.findings.build import by_subject
+from birthright.findings.model import Document, Finding, Remedy
+from birthright.reports.order import FIRST, RISKS
+
+SHOWN = 10
+NAMED = 3
+REMEDIES: tuple[Remedy, ...] = ("retire", "rotate", "review", "none")
+_MOST_REASONS = 10_000
+_OTHER = "for other reasons"
+
+_Weight = tuple[bool, int]
+
+
+class Sample:
+    """How many subjects there are, and the weightiest few; of equal ones, those that came first."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._kept: list[tuple[_Weight, int, Sequence[Finding]]] = []
+
+    def add(self, findings: Sequence[Finding]) -> None:
+        """Take a subject's findings, the weightiest first."""
+        self.count += 1
+        weight = weight_of(findings[0])[:2]
+        if len(self._kept) < SHOWN or weight < self._kept[-1][0]:
+            insort(self._kept, (weight, self.count, findings))
+            del self._kept[SHOWN:]
+
+    @property
+    def shown(self) -> list[Sequence[Finding]]:
+        """The few, the weightiest first."""
+        return [findings for _, _, findings in self._kept]
+
+
+class Unknowns:
+    """The findings that are unknown for one reason: how many, of how many subjects, and the first names."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.subjects = 0
+        self.names: list[str] = []
+
+    def add(self, findings: Sequence[Finding]) -> None:
+        """Take those of one account."""
+        users = {finding.user_name or finding.account_id for finding in findings}
+        self.count += len(findings)
+        self.subjects += len(users)
+        self.names = sorted({*self.names, *users})[:NAMED]
+
+
+class Survey:
+    """What a report for people needs of the findings. `born` counts, by remedy, the failures of FIRST."""
+
+    def __init__(self) -> None:
+        self.failing: dict[Remedy, Sample] = {remedy: Sample() for remedy in REMEDIES}
+        self.born: Counter[Remedy] = Counter()
+        self.unknown: dict[str, Unknowns] = {}
+
+    def add(self, findings: Sequence[Finding], *, several: bool) -> None:
+        """Take the failures and unknowns of one account, which may be one of several."""
+        failing = [finding for finding in findings if finding.verdict == "fail"]
+        self.born.update(finding.remedy for finding in failing if finding.policy == FIRST)
+        for group in by_subject(failing):
+            self.failing[_remedy(group)].add(sorted(group, key=weight_of))
+        reasons: dict[str, list[Finding]] = defaultdict(list)
+        for finding in findings:
+            if finding.verdict == "unknown":
+                reasons[without_account(finding.reason, finding.account_id, several=several)].append(finding)
+        for reason, of_account in reasons.items():
+            known = reason in self.unknown or len(self.unknown) < _MOST_REASONS
+            self.unknown.setdefault(reason if known else _OTHER, Unknowns()).add(of_account)
+
+
+def survey(document: Document, *, several: bool) -> Survey:
+    """Go through the findings once; an account's stand together."""
+    found = Survey()
+    shown: Iterable[Finding] = (finding for finding in document.findings if finding.verdict != "pass")
+    for _, of_account in groupby(shown, attrgetter("account_id")):
+        found.add(list(of_account), several=several)
+    return found
+
+
+def weight_of(finding: Finding) -> tuple[bool, int, str]:
+    """Put first what birthright is about, then by risk."""
+    return finding.policy != FIRST, RISKS[finding.risk], finding.policy
+
+
+def without_account(text: str, account_id: str, *, several: bool) -> str:
+    """Leave an account's id out of a reason, where several accounts may have the same one."""
+    return text.replace(account_id, "ACCOUNT") if several else text
+
+
+def _remedy(findings: Sequence[Finding]) -> Remedy:
+    """Choose one remedy for a subject with several findings: the first that any of them asks for."""
+    asked = {finding.remedy for finding in findings}
+    return next(remedy for remedy in REMEDIES if remedy in asked)

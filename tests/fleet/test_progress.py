@@ -1,0 +1,126 @@
+"""What is shown while many accounts are read."""
+
+import io
+import os
+import pty
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from birthright.fleet import progress
+from birthright.fleet.counts import Counts
+from birthright.fleet.progress import describe, shown
+from birthright.sandbox import Sandbox
+from cli_helpers import Ran
+from fleet_helpers import environment_of, facts
+
+
+@pytest.mark.parametrize(
+    ("counts", "seconds", "words"),
+    [
+        (Counts(began=0), 1, "listing the accounts"),
+        (Counts(total=40, done=3, began=0), 1, "3 of 40 or more accounts"),
+        (Counts(total=40, listed=True, done=3, calls=50, began=0), 1, "3 of 40 accounts"),
+        (Counts(total=40, listed=True, done=10, calls=500, began=0), 10,
+         "10 of 40 accounts, 50 calls/s, about 30 s left"),
+        (Counts(total=40, listed=True, done=10, troubled=2, calls=500, throttled=5, began=0), 10,
+         "10 of 40 accounts, 2 not read whole, 50 calls/s, 1.0% throttled, about 30 s left"),
+        # What an earlier run had read says nothing of this one's speed.
+        (Counts(total=400, listed=True, before=300, done=310, calls=100, began=0), 10,
+         "310 of 400 accounts, 10 calls/s, about 1 min 30 s left"),
+        (Counts(total=40, listed=True, done=40, calls=100, began=0), 10, "40 of 40 accounts, 10 calls/s"),
+        (Counts(total=40, listed=True, before=5, done=5, began=0), 10, "5 of 40 accounts"),
+        (Counts(total=40, listed=True, began=5), 5, "0 of 40 accounts"),
+    ],
+)  # fmt: skip
+def test_the_words(counts: Counts, seconds: float, words: str) -> None:
+    """How many of how many, the troubles, the speed, the throttled share, and the time left where known."""
+    assert describe(counts, seconds) == words
+
+
+def test_accounts_are_counted() -> None:
+    """Skipped accounts are no trouble; partial, denied and failed ones are."""
+    counts = Counts()
+    for status in ("ok", "skipped", "partial", "denied", "failed"):
+        counts.add(facts("1" * 12, status=status))
+    assert (counts.done, counts.troubled) == (5, 3)
+
+
+def test_lines_where_nobody_watches(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a terminal a plain line comes now and then, on stderr only; a short scan says nothing."""
+    assert progress._ELSEWHERE == 10
+    counts = Counts(total=2, listed=True)
+    with shown(counts):
+        time.sleep(0.05)
+    assert capfd.readouterr() == ("", "")
+    monkeypatch.setattr(progress, "_ELSEWHERE", 0.1)
+    with shown(counts):
+        time.sleep(0.35)
+        counts.done = 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    lines = err.splitlines()
+    assert 2 <= len(lines) <= 5
+    assert lines[0] == "birthright: 0 of 2 accounts"
+    assert lines[-1] == "birthright: 2 of 2 accounts"
+    with shown(counts, quiet=True):
+        time.sleep(0.3)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_closed_stderr_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody reading the progress is no reason to stop, and the block's own error passes."""
+    monkeypatch.setattr(progress, "_ELSEWHERE", 0.02)
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(closed, "isatty", lambda: False, raising=False)
+    monkeypatch.setattr(sys, "stderr", closed)
+    with pytest.raises(ZeroDivisionError):
+        fails_after_a_while()
+
+
+def fails_after_a_while() -> None:
+    with shown(Counts()):
+        time.sleep(0.1)
+        raise ZeroDivisionError
+
+
+def at_terminal(box: Sandbox, store: Path, *arguments: str) -> Ran:
+    """Run it as a process whose stderr is a terminal."""
+    primary, secondary = pty.openpty()
+    output = (store / "out").open("wb")
+    child = subprocess.Popen(
+        [sys.executable, "-m", "birthright", *arguments],
+        env={**environment_of(box, store), "TERM": "xterm", "COLUMNS": "120"},
+        stdout=output,
+        stderr=secondary,
+    )
+    os.close(secondary)
+    told = []
+    while True:
+        try:
+            data = os.read(primary, 10_000)
+        except OSError:
+            break
+        if not data:
+            break
+        told.append(data)
+    child.wait(timeout=30)
+    os.close(primary)
+    output.close()
+    return Ran(child.returncode, (store / "out").read_text(), b"".join(told).decode())
+
+
+def test_a_line_at_a_terminal(tmp_path: Path) -> None:
+    """A line that goes away, on stderr; stdout holds the findings alone. --quiet shows nothing."""
+    with Sandbox(users=3, accounts=8, latency_ms=150).running() as box:
+        ran = at_terminal(box, tmp_path, "scan", "--org", "--format", "json")
+        assert "of 8 accounts" in ran.err
+        assert ran.document["summary"]["accounts"] == 8
+        quiet = at_terminal(box, tmp_path, "scan", "--org", "--format", "json", "--quiet")
+        assert (quiet.code, quiet.err) == (ran.code, "")
