@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from birthright.errors import StoreError, UsageError
+from birthright.errors import ReadError, StoreError, UsageError
 from birthright.facts.parts import ScanWriter
-from birthright.facts.snapshot import find_scan, list_scans, list_unfinished, load_info
+from birthright.facts.snapshot import find_scan, list_scans, list_unfinished, load_info, load_tables
 from birthright.facts.store import FolderStore
+from birthright.fleet.reading import Limits
 from birthright.fleet.run import Orders
 from birthright.sandbox import Sandbox
 from birthright.times import now
@@ -239,3 +240,48 @@ def test_a_file_that_is_gone_is_read_again(box: Sandbox, whole: dict[str, Any], 
     ran = run(box, tmp_path, "scan", "--resume", writer.info.id, *JSON)
     assert document(ran.stdout) == whole
     check_whole(tmp_path, writer.info.id)
+
+
+def test_an_outage_ends_the_scan_and_is_not_kept(tmp_path: Path) -> None:
+    """When nobody can be entered any more the scan ends; what was not answered is asked again by a resume."""
+    with Sandbox(users=2, accounts=120, cases=False).running() as box:
+        writer = begin(FolderStore(tmp_path), Orders(ORG), AS_OF)
+        box.faults.add("service-failure", action="AssumeRole", after=30)
+        with entered(box), pytest.raises(ReadError, match="50 accounts in a row could not be entered"):
+            go(fleet_of(writer, Orders(ORG, limits=Limits(working=8))).read())
+        kept = writer.read_so_far()
+        assert 0 < len(kept) <= 40
+        box.faults.clear()
+        resumed = ScanWriter.resume(FolderStore(tmp_path), writer.info.id)
+        with entered(box):
+            go(fleet_of(resumed, Orders(ORG)).read())
+    info = resumed.finish()
+    assert info.complete
+    assert len(resumed_accounts(tmp_path, info.id)) == 120
+
+
+def test_a_few_accounts_that_fail_are_no_outage(tmp_path: Path) -> None:
+    """Accounts that cannot be entered, fewer than fifty in a row, are recorded as failed."""
+    with Sandbox(users=2, accounts=20, cases=False).running() as box:
+        writer = begin(FolderStore(tmp_path), Orders(ORG), AS_OF)
+        box.faults.add("service-failure", action="AssumeRole")
+        with entered(box):
+            go(fleet_of(writer, Orders(ORG)).read())
+    info = writer.finish()
+    assert not info.complete
+    assert len(resumed_accounts(tmp_path, info.id)) == 20
+
+
+def resumed_accounts(folder: Path, scan_id: str) -> set[str]:
+    tables = load_tables(folder / "scans" / scan_id)
+    return set(tables["coverage"]["account_id"].to_pylist())
+
+
+def test_latest_is_the_scan_begun_last(tmp_path: Path, box: Sandbox) -> None:
+    """After a lost terminal nobody knows the id; `--resume latest` finds it, and says if there is none."""
+    none = run(box, tmp_path, "scan", "--resume", "latest")
+    assert none.returncode == 2
+    assert "no scan to go on with" in none.stderr
+    begun(tmp_path)
+    assert run(box, tmp_path, "scan", "--resume", "latest", "--quiet").returncode == 1
+    assert list_unfinished(FolderStore(tmp_path)) == []

@@ -236,6 +236,16 @@ def test_a_program_killed_after_storing(lab: Lab) -> None:
     assert lab.status(old.access_key_id) == "Active"
 
 
+def test_undo_does_not_hide_that_nobody_knows(lab: Lab) -> None:
+    """The retirement is closed by undo, also twice: the note still says where to look for the secret."""
+    _, new = killed_command(lab)
+    nobody_knows(lab, new)
+    for _ in range(2):
+        undone = lab.give_back().retirement
+        assert (undone.state, undone.note[:26]) == ("undone", "closed; the key is enabled")
+        assert undone.note.count(f"nobody knows whether the secret of {new} is at ") == 1
+
+
 def test_a_use_says_that_the_secret_arrived(lab: Lab) -> None:
     """Somebody who uses the new key has its secret: the rotation goes on to its end."""
     old, new = killed_command(lab)
@@ -975,3 +985,20 @@ def test_a_key_that_somebody_made_after_a_crash_is_left_alone(lab: Lab) -> None:
     assert ended.state == "stopped"
     assert theirs.access_key_id in ended.note
     assert lab.status(theirs.access_key_id) == "Active"
+
+
+def test_undo_does_not_hide_a_key_that_may_be_ours(lab: Lab) -> None:
+    """The process died having made a key, and another one appeared: both stay named when the old is gone."""
+    old = lab.busy()
+    lab.crash_when(lambda: bool(lab.ours("CreateAccessKey")))
+    lab.begin()
+    (made,) = lab.ours("CreateAccessKey")
+    lab.box.people.delete_key(old.access_key_id)
+    lab.clock.advance(timedelta(minutes=3))
+    theirs = lab.box.people.add_key("alice")
+    assert lab.later(hours=2).state == "stopped"
+    for _ in range(2):
+        assert lab.give_back().retirement.state == "gone"
+        for key_id in (made.effect[2], theirs.access_key_id):
+            assert lab.last.note.count(key_id) == 1
+            assert lab.status(key_id) == "Active"

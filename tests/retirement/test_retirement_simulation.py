@@ -10,7 +10,7 @@ from retirement_world import World, folder
 
 SEQUENCES = 2_000
 # Each of these once broke a promise, or showed that the judge asked for what nobody can know.
-FOUND = (3327, 3507, 5832, 16477, 17311, 32449, 202590)
+FOUND = (3327, 3507, 5832, 16477, 17311, 32449, 66429, 202590)
 _CHUNK = 50
 _ROUNDS = 20
 

@@ -133,12 +133,14 @@ def _exclude(options: dict[str, Any], one: str, others: "Iterable[str]") -> None
 def _document(options: dict[str, Any]) -> "Document":
     from birthright.cli.common import adjusted, judge, open_store, pages_of, saved_selection, select
     from birthright.cli.output import shows_evidence
-    from birthright.facts.snapshot import load_info, scan_dir
+    from birthright.facts.snapshot import find_unfinished, load_info, scan_dir
     from birthright.settings import load_settings
 
     settings = load_settings(options["config"])
     store = open_store(options["store"], settings, options["profile"])
     selection = select(options["policy"], options["policies"], options["settings"], settings)
+    if options["resume"]:
+        options = {**options, "resume": find_unfinished(store, options["resume"])}
     old = options["saved"] or options["resume"]
     if old:
         info = load_info(store, old)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from birthright.facts.store import Store
     from birthright.findings.build import Selection
     from birthright.fleet.listing import Wanted
+    from birthright.fleet.reading import Limits
     from birthright.fleet.run import Fleet, Orders
     from birthright.settings import ScanSettings
     from birthright.sources.aws.roles import Role
@@ -34,7 +35,8 @@ _SHORTEST, _LONGEST = timedelta(minutes=15), timedelta(hours=12)
 def many_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of scans of many accounts."""
     for option in (
-        click.option("--resume", metavar="SCAN_ID", help="Go on with a scan that was cut short."),
+        click.option("--resume", metavar="SCAN_ID",
+                     help="Go on with a scan that was cut short ('latest' for the last one)."),
         click.option("--org/--no-org", default=None, help="Read every account of the AWS Organization."),
         click.option("--ou", multiple=True, metavar="ID",
                      help="Read the accounts of this OU and those below it (repeatable; means --org)."),
@@ -142,13 +144,19 @@ def saved_orders(info: "ScanInfo", options: dict[str, Any]) -> "Orders":
         orders = msgspec.convert(info.extra.get("fleet"), Orders)
     except msgspec.ValidationError as error:
         raise UsageError(f"scan {info.id} cannot be gone on with: {error}", "scan again") from error
-    calls = options["max_calls"] or orders.limits.calls
     return msgspec.structs.replace(
         orders,
         profile=options["profile"] or orders.profile,
         region=options["region"] or orders.region,
-        limits=msgspec.structs.replace(orders.limits, calls=calls),
+        limits=_limits(options["max_calls"] or orders.limits.calls),
     )
+
+
+def _limits(calls: int) -> "Limits":
+    """Say how much goes on at a time: at depth report an account has one call in flight."""
+    from birthright.fleet.reading import Limits
+
+    return Limits(calls=calls, working=max(calls, Limits().working))
 
 
 def _begin(store: "Store", orders: "Orders", selection: "Selection", depth: str) -> "ScanWriter":
@@ -201,7 +209,7 @@ def _orders(options: dict[str, Any], settings: "ScanSettings") -> "Orders":
         role=_role(options, settings),
         through_role=bool(_said(options, settings, "role_everywhere")),
         options=options_of(options, settings),
-        limits=Limits(calls=_said(options, settings, "max_calls") or Limits().calls),
+        limits=_limits(_said(options, settings, "max_calls") or Limits().calls),
         region=_said(options, settings, "region"),
         profile=_said(options, settings, "profile"),
     )

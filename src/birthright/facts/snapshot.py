@@ -127,6 +127,16 @@ def find_scan(store: Store, scan_id: str) -> str:
     raise _no_scan(store, scan_id, scans)
 
 
+def find_unfinished(store: Store, scan_id: str) -> str:
+    """Return the id itself; for `latest` that of the unfinished scan begun last. Raises UsageError."""
+    if scan_id != LATEST:
+        return find_scan(store, scan_id)
+    begun = list_unfinished(store)
+    if not begun:
+        raise UsageError(f"there is no scan to go on with in {store.name}", "make one with `birthright scan`")
+    return begun[-1]
+
+
 def scan_dir(store: Store, scan_id: str) -> Path:
     """Return a folder on this machine that holds that scan. Raises UsageError, StoreError."""
     return store.local(scan_folder(find_scan(store, scan_id)))

@@ -16,6 +16,7 @@ from birthright.facts.model import Account, AccountFacts, Coverage, Status
 from birthright.fleet.asked import Asked
 from birthright.fleet.entering import Doors
 from birthright.sources.aws.account import Collected, Company, Known, Options, collect
+from birthright.sources.aws.http import TimedOutError
 from birthright.sources.aws.roles import RoleSession
 from birthright.sources.aws.session import Session
 
@@ -108,7 +109,9 @@ class Reader:
         attempt = 1
         while True:
             collected = await self._once(asked)
-            may_pass = any(isinstance(error, _PASSING) for error in collected.errors)
+            # An account that hangs has been waited for long enough.
+            hangs = any(isinstance(error, TimedOutError) for error in collected.errors)
+            may_pass = not hangs and any(isinstance(error, _PASSING) for error in collected.errors)
             if not may_pass or attempt >= _ATTEMPTS or not self._budget.take():
                 await self._check_ours(asked, collected.errors)
                 return collected.facts

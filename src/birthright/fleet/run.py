@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from birthright.errors import UsageError
+from birthright.errors import ReadError, UsageError
 from birthright.facts.model import AccountFacts
 from birthright.facts.parts import ScanWriter
 from birthright.fleet.asked import Asked
@@ -19,6 +19,8 @@ from birthright.sources.aws.account import Company, Options
 from birthright.sources.aws.query import Gate
 from birthright.sources.aws.roles import Role, Roles
 from birthright.sources.aws.session import AwsSession
+
+_SILENT = 50
 
 Keep = Callable[[AccountFacts], Awaitable[None]]
 
@@ -38,6 +40,32 @@ class Orders(msgspec.Struct, frozen=True):
     profile: str | None = None
 
 
+class Outage:
+    """Tells accounts that fail from an outage of everything, after which nothing need be asked any more.
+
+    An account that could not even be entered is held back until another one answers. So what an outage
+    did not let anybody read is not kept as if it had been read, and is asked for again by a resumed scan.
+    """
+
+    def __init__(self) -> None:
+        self._silent: list[AccountFacts] = []
+
+    def settled(self, facts: AccountFacts) -> list[AccountFacts]:
+        """Take an account's facts; return those that may be kept. Raises ReadError: nobody answers."""
+        if all(line.status == "failed" for line in facts.coverage):
+            self._silent.append(facts)
+            if len(self._silent) >= _SILENT:
+                detail = facts.coverage[0].detail
+                raise ReadError(f"{_SILENT} accounts in a row could not be entered, the last one: {detail}")
+            return []
+        return [*self.left(), facts]
+
+    def left(self) -> list[AccountFacts]:
+        """Return what is held back, and hold it no more."""
+        silent, self._silent = self._silent, []
+        return silent
+
+
 class Fleet:
     """A scan of many accounts as it goes on. `counts` tells how far it is, `note` what its list lacks."""
 
@@ -55,15 +83,13 @@ class Fleet:
         UsageError if the accounts cannot be listed, StoreError. What was read until then is kept.
         """
         orders, as_of = self.orders, self.writer.info.as_of
-        gate, turns, gathering = (
-            asyncio.Semaphore(orders.limits.calls),
-            Turns(orders.limits),
-            Gathering(self.writer),
-        )
+        gate, turns = asyncio.Semaphore(orders.limits.calls), Turns(orders.limits)
+        gathering, outage = Gathering(self.writer), Outage()
 
         async def keep(facts: AccountFacts) -> None:
             self.counts.add(facts)
-            await gathering.put(facts)
+            for kept in outage.settled(facts):
+                await gathering.put(kept)
 
         async with opened(orders, gate) as doors, gathering.running(), asyncio.TaskGroup() as group:
             # The list is whole, and kept, long before the last account begins.
@@ -71,6 +97,8 @@ class Fleet:
             group.create_task(self._list(doors, listed))
             reader = Reader(doors, orders.options, as_of, Company(gate, turns.pause))
             await read_all(_to_read(listed, keep), reader.read, keep, turns)
+            for facts in outage.left():
+                await gathering.put(facts)
 
     async def batches(self, session: AwsSession | None, partition: str) -> AsyncIterator[Batch]:
         """Yield what is still to be read, and write the whole list down when it is known."""

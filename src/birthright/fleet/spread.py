@@ -191,6 +191,12 @@ async def _connected(dask: Any, address: str) -> "AsyncIterator[Client]":  # noq
         hint = "start one with 'dask scheduler', and workers with 'dask worker'"
         raise UsageError(f"no Dask scheduler answers at {address}: {error}", hint) from None
     async with client:
+        try:
+            await client.wait_for_workers(1, timeout=_CONNECT_SECONDS)
+        except TimeoutError:
+            raise UsageError(
+                f"the Dask scheduler at {address} has no workers", "start some: 'dask worker'"
+            ) from None
         yield client
 
 

@@ -122,6 +122,8 @@ class Retirement(msgspec.Struct, frozen=True, kw_only=True):
 
     due_at: when there is something to do next; None once it has ended. disabled_at: when AWS said yes
     to our disabling the key, by AWS's clock. note: one sentence on where it stands, for people.
+    unresolved: what a person has to look at whatever becomes of the key, such as another key that may be
+    nobody's; every note from then on ends with it.
     handover: where a replacement's secret goes, as written in the plan; None for `retire`.
     """
 
@@ -149,6 +151,7 @@ class Retirement(msgspec.Struct, frozen=True, kw_only=True):
     disabled_at: datetime | None = None
     ended_at: datetime | None = None
     note: str = ""
+    unresolved: str = ""
 
     @property
     def is_open(self) -> bool:

@@ -163,8 +163,7 @@ def _is_ours(key: SeenKey, announced: datetime) -> bool:
 
 def _leave_alone(work: Work, keys: list[SeenKey]) -> None:
     told = ", ".join(f"{key.access_key_id} of {format_instant(key.created_at)}" for key in keys)
-    work.end(
-        "stopped",
+    work.leave(
         f"a key appeared that may be somebody's ({told}) and was left alone: find out whose, plan again",
         seen={"keys": told},
     )
@@ -220,8 +219,7 @@ def _leave_new_key(work: Work, access_key_id: str, where: str) -> None:
     if work.now() < due:
         work.wait(f"nobody knows whether the secret of {access_key_id} arrived at {where}", due)
         raise Paused(work.retirement.note)
-    work.end(
-        "stopped",
+    work.leave(
         f"nobody knows whether the secret of {access_key_id} is at {where}: look there;"
         " if it is not, delete that key; then plan again",
     )

@@ -155,7 +155,7 @@ def prove(work: Work, secret: Secret) -> None:
     identity = work.carry_out(intent, lambda go: _identify(work, go, replacement.access_key_id, secret), {})
     note_proof(work, identity, work.now())
     if identity is not None and identity.arn != work.retirement.user_arn:
-        work.end("stopped", f"the new key belongs to {identity.arn}: look at it at once")
+        work.leave(f"the new key belongs to {identity.arn}: look at it at once")
         raise Over
 
 

@@ -133,10 +133,18 @@ class Work:
         seen: dict[str, object] | None = None,
         **changes: Any,  # noqa: ANN401 - as many types as the retirement has
     ) -> None:  # fmt: skip
-        """Record that the retirement is over; `changes` are further fields of it."""
+        """Record that the retirement is over; `changes` are further fields of it.
+
+        What is unresolved since an earlier end, before an undo, stays in the note.
+        """
         kind = "stopped" if state in {"stopped", "reclaimed"} else "ended"
+        note = "; ".join(filter(None, (note, self.retirement.unresolved)))
         over: dict[str, object] = {"state": state, "note": note, "ended_at": self.now()}
         self.record(kind, call, request_id, seen=seen, **over, **changes, intent=None, due_at=None)
+
+    def leave(self, what: str, *, seen: dict[str, object] | None = None) -> None:
+        """Stop, with something that a person has to look at whatever becomes of the key later."""
+        self.end("stopped", what, seen=seen, unresolved=what)
 
     def wait(self, note: str, due_at: datetime) -> None:
         """Record why the retirement waits and until when, if that is news."""

@@ -17,7 +17,7 @@ from birthright.errors import (
     ReadError,
     ThrottledError,
 )
-from birthright.sources.aws.http import Response
+from birthright.sources.aws.http import Response, TimedOutError
 from birthright.sources.aws.pacing import Pacer
 from birthright.sources.aws.session import Session
 from birthright.sources.aws.signing import sign
@@ -51,6 +51,7 @@ _BAD_CREDENTIALS_HINTS = {
 }
 _jitter = random.Random()  # noqa: S311  it needs no secrecy
 _FAILED_TRIES = 5
+_HUNG_TRIES = 2
 _THROTTLED_TRIES = 25
 _LONGEST_PAUSE = 10.0
 _LONGEST_MESSAGE = 300
@@ -82,11 +83,12 @@ class QueryClient:
         """Ask once, however many requests that takes; return the `<ActionResult>` element.
 
         Raises AccessDeniedError, CredentialsError, ThrottledError, AnswerError, or ReadError whose `code` is
-        AWS's. The retry budget is per call: 5 failures, 25 refusals (which take about a minute).
+        AWS's. The retry budget is per call: 5 failures, 2 of them because nothing came for a minute, and 25
+        refusals (which take about a minute).
         """
         words = [f"&{name}={quote_plus(value)}" for name, value in parameters.items()]
         body = f"Action={action}&Version={self._version}{''.join(words)}".encode()
-        failures = refusals = 0
+        failures = refusals = hung = 0
         while True:
             try:
                 return await self._once(action, body)
@@ -95,9 +97,10 @@ class QueryClient:
                 if refusals >= _THROTTLED_TRIES:
                     raise
                 await self._back_off(min(refusals, 6))
-            except AnswerError:
+            except AnswerError as error:
                 failures += 1
-                if failures >= _FAILED_TRIES:
+                hung += isinstance(error, TimedOutError)
+                if failures >= _FAILED_TRIES or hung >= _HUNG_TRIES:
                     raise
                 await self._back_off(failures)
 
