@@ -42,9 +42,9 @@ def big_rows() -> Iterator[Row]:
 
 
 def baseline_rows() -> Iterator[Row]:
-    """300 accounts of 20 users: calls for the same CPU, against boto3 with 16 threads."""
+    """1,000 accounts of 20 users: calls for the same CPU, against boto3 with 16 threads."""
     script = [sys.executable, str(HERE / "baseline_fleet.py"), "16"]
-    with sandbox("--accounts", "300", "--users", "20", *CROWD) as box:
+    with sandbox("--accounts", "1000", "--users", "20", *CROWD) as box:
         run(REPORT, box.environment)
         ours, ours_calls = _counted(box, REPORT)
         theirs, their_calls = _counted(box, script)

@@ -102,7 +102,9 @@ def test_no_secret_appears_anywhere(
 ) -> None:
     """Neither output, nor the log of -vv, nor any file holds the secret key or the session token."""
     role = f"arn:aws:iam::{small.account().account_id}:role/birthright"
-    given = boto3.client("sts").assume_role(RoleArn=role, RoleSessionName="me")["Credentials"]
+    given = (
+        boto3.session.Session().client("sts").assume_role(RoleArn=role, RoleSessionName="me")["Credentials"]
+    )
     secrets = [given["SecretAccessKey"], given["SessionToken"], small.credentials.secret_access_key]
     for name, field in SESSION.items():
         monkeypatch.setenv(name, given[field])

@@ -120,7 +120,7 @@ def test_a_line_at_a_terminal(tmp_path: Path) -> None:
     """A line that goes away, on stderr; stdout holds the findings alone. --quiet shows nothing."""
     with Sandbox(users=3, accounts=8, latency_ms=150).running() as box:
         ran = at_terminal(box, tmp_path, "scan", "--org", "--format", "json")
-        assert "of 8 accounts" in ran.err
+        assert "8 of 8" in ran.err
         assert ran.document["summary"]["accounts"] == 8
         quiet = at_terminal(box, tmp_path, "scan", "--org", "--format", "json", "--quiet")
         assert (quiet.code, quiet.err) == (ran.code, "")

@@ -49,7 +49,7 @@ class Moto:
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3's clients have no type
         """Make boto3's own client."""
-        return boto3.client(
+        return boto3.session.Session().client(
             service,
             region_name=REGION,
             endpoint_url=self.environment["AWS_ENDPOINT_URL"],

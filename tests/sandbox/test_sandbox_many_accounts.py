@@ -35,7 +35,7 @@ FIRST = 111122223333
 
 def client_of(box: Sandbox, service: str, keys: Credentials | None = None) -> Any:  # noqa: ANN401
     used = keys or box.credentials
-    client = boto3.client(
+    client = boto3.session.Session().client(
         service,
         region_name="us-east-1",
         aws_access_key_id=used.access_key_id,
@@ -334,7 +334,7 @@ def test_the_command_takes_it_all() -> None:
     options += ["PENDING_ACTIVATION=1", "--account-fields", "state", "--delegate", "111122223334"]
     with served(*options, "--longest-session", "7200") as url:
         keys = Sandbox(users=0).credentials
-        client = boto3.client(
+        client = boto3.session.Session().client(
             "organizations",
             endpoint_url=url,
             region_name="us-east-1",

@@ -24,7 +24,7 @@ def client_of(
     box: Sandbox, service: str = "organizations", keys: Credentials | None = None, region: str = "us-east-1"
 ) -> Any:  # noqa: ANN401 - boto3's clients have no types
     used = keys or box.credentials
-    client = boto3.client(
+    client = boto3.session.Session().client(
         service,
         region_name=region,
         aws_access_key_id=used.access_key_id,
@@ -258,7 +258,7 @@ def test_organizations_has_one_region(partition: str, home: str, away: str) -> N
         (first, *_) = client_of(box, region=region).list_accounts()["Accounts"]
         assert first["Arn"].startswith(f"arn:{partition}:organizations::111122223333:account/o-")
     with box.running():
-        client = boto3.client(
+        client = boto3.session.Session().client(
             "organizations",
             region_name=away,
             endpoint_url=box.url,
@@ -358,7 +358,7 @@ def sizes_of(client: Any, asked: int) -> list[int]:  # noqa: ANN401
 def test_pages_are_as_long_as_motos() -> None:
     """For every size of page there are as many pages, each as long, and only the last has no token."""
     with mock_aws():
-        moto = boto3.client("organizations", region_name="us-east-1")
+        moto = boto3.session.Session().client("organizations", region_name="us-east-1")
         moto.create_organization(FeatureSet="ALL")
         for number in range(CREATED - 1):
             moto.create_account(AccountName=f"a{number}", Email=f"a{number}@example.com")

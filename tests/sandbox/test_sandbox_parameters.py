@@ -22,11 +22,13 @@ def ssm(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Give a client of the sandbox's Parameter Store, then one of moto's."""
     if request.param == "moto":
         with mock_aws():
-            yield boto3.client("ssm", "us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+            yield boto3.session.Session().client(
+                "ssm", "us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
+            )
         return
     box = Sandbox(users=1)
     key = box.credentials
-    client = boto3.client(
+    client = boto3.session.Session().client(
         "ssm",
         "us-east-1",
         aws_access_key_id=key.access_key_id,

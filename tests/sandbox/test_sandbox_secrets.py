@@ -24,13 +24,13 @@ def secrets(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Give a Secrets Manager client of the sandbox, then one of moto."""
     if request.param == "moto":
         with mock_aws():
-            yield boto3.client(
+            yield boto3.session.Session().client(
                 "secretsmanager", "us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
             )
         return
     box = Sandbox(users=1)
     key = box.credentials
-    client = boto3.client(
+    client = boto3.session.Session().client(
         "secretsmanager",
         "us-east-1",
         aws_access_key_id=key.access_key_id,

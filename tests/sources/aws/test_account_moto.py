@@ -33,7 +33,7 @@ def moto() -> Iterator[dict[str, str]]:
 @pytest.fixture
 def iam(moto: dict[str, str]) -> Iterator[Any]:
     """Give boto3's own client of it, of an account without users."""
-    client = boto3.client(
+    client = boto3.session.Session().client(
         "iam",
         region_name="us-east-1",
         endpoint_url=moto["AWS_ENDPOINT_URL"],

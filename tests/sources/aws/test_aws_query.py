@@ -296,7 +296,7 @@ class _Plain:
 
 def test_pages_and_fields_are_those_botocore_reads(box: Sandbox) -> None:
     """Over short pages, users and keys are exactly what boto3's paginators give, in order."""
-    theirs = boto3.client(
+    theirs = boto3.session.Session().client(
         "iam",
         "us-east-1",
         endpoint_url=box.url,

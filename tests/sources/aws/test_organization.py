@@ -393,7 +393,9 @@ def test_moto_agrees(moto: dict[str, str]) -> None:
         with pytest.raises(UsageError, match="no organization"):
             organization.tree()
         with closing(
-            boto3.client("organizations", region_name="eu-west-1", endpoint_url=moto["AWS_ENDPOINT_URL"])
+            boto3.session.Session().client(
+                "organizations", region_name="eu-west-1", endpoint_url=moto["AWS_ENDPOINT_URL"]
+            )
         ) as client:
             client.create_organization()
             root = client.list_roots()["Roots"][0]["Id"]
