@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def line_rows() -> Iterator[Row]:
 def trouble_rows() -> Iterator[Row]:
     """1,000 accounts throttled at 20 calls a second each, and 2% of answers failing."""
     faults = [{"kind": kind, "share": 0.02 / 3} for kind in ("service-failure", "cut", "throttling")]
-    options = ("--accounts", "1000", "--users", "20", "--throttle", "20", "--latency-ms", "50", *CROWD)
+    options = ("--accounts", "1000", "--users", "60", "--throttle", "20", "--latency-ms", "50", *CROWD)
     with sandbox(*options, *_faults(faults)) as box, tempfile.TemporaryDirectory() as store:
         document = _document([*SCAN, "--store", store], box)
         state = box.state()
@@ -86,7 +87,9 @@ def denied_rows() -> Iterator[Row]:
         {"kind": "access-denied", "action": "ListAccessKeys", "accounts_share": 0.05},
         {"kind": "report-never-completes", "accounts_share": 0.01},
     ]
-    options = ("--accounts", "1000", "--users", "20", *CROWD)
+    # Two sandboxes, and the same keys made at the same times in both.
+    clock = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    options = ("--accounts", "1000", "--users", "20", "--clock", clock, *CROWD)
     command = [*SCAN, "--report-deadline", "10s"]
     with tempfile.TemporaryDirectory() as store:
         with sandbox(*options) as box:

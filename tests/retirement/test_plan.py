@@ -296,7 +296,7 @@ def holds(item: Item, given_: list[Finding], terms: Terms) -> bool:
         fits = facts.status == "Active" and facts.ever_used is True
         fits = fits and all(f.user_keys == 1 for f in asks)
     return (
-        item.user_name in {"alice", "bob"}
+        item.user_name in {"alice", "bob", "smtp"}
         and known
         and used_rightly
         and fits

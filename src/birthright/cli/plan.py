@@ -167,17 +167,25 @@ def _document(options: dict[str, Any], settings: "Settings") -> "Document":
 
 
 def _judged(options: dict[str, Any], settings: "Settings") -> "Document":
-    """Judge a saved scan as it was judged. What passes is asked for, too: it names a user's other keys."""
+    """Judge a saved scan's keys as they were judged; what passes is asked for, too: it names other keys.
+
+    Of an organization's findings only those are held that a plan can need.
+    """
+    import msgspec
+
     from birthright.cli.common import judge, open_store, pages_of, saved_selection
     from birthright.facts.snapshot import load_info, scan_dir
     from birthright.policies.pack import choose
+    from birthright.retirement.candidates import needed
 
     place = open_store(options["store"], settings)
     info = load_info(place, options["source"])
     selection = _with(saved_selection(info), options["policy"])
     pages = pages_of(selection)
     choose(pages, options["policy"])
-    return judge(scan_dir(place, info.id), info, pages, selection, passes=True)
+    pages = [page for page in pages if page.front.subject == "access-key"]
+    document = judge(scan_dir(place, info.id), info, pages, selection, passes=True)
+    return msgspec.structs.replace(document, findings=tuple(needed(document.findings)))
 
 
 def _with(saved: "Selection", policies: tuple[str, ...]) -> "Selection":

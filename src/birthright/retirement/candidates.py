@@ -88,6 +88,20 @@ def candidates_of(document: "Document", choices: Choices) -> list[Candidate]:
     return sorted(made, key=_order)
 
 
+def needed(findings: "Iterable[Finding]") -> "Iterator[Finding]":
+    """Leave out findings that no plan needs: they ask for nothing, and another has named their key."""
+    account, named = "", set[tuple[str | None, str | None]]()
+    for finding in findings:
+        if finding.account_id != account:
+            # The findings of an account come together.
+            account, named = finding.account_id, set()
+        key = finding.user_name, finding.access_key_id
+        asks = finding.verdict == "fail" and finding.remedy != "none"
+        if asks or (finding.access_key_id and key not in named):
+            named.add(key)
+            yield finding
+
+
 def unmatched(document: "Document", choices: Choices) -> list[str]:
     """Name the filters that match no failing finding, as they are written on the command line."""
     findings = list(_asking(document.findings, msgspec.structs.replace(choices, policies=())))
