@@ -33,6 +33,7 @@ _HINTS = {
     errno.ENAMETOOLONG: "choose a shorter name",
 }
 
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
 _HIDDEN = ".birthright-"
 _ABANDONED_SECONDS = 86_400
 _BUFFER = 1 << 20  # bytes
@@ -107,6 +108,42 @@ def _replacement(path: Path, mode: int) -> Iterator[tuple[int, Path]]:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+def write_new(path: Path, data: bytes, mode: int = 0o600) -> bool:
+    """Write a whole file unless there is one; return whether it was written. Raises StoreError.
+
+    Of several processes that do so at the same time one succeeds: a link is made by one only. Where a disk
+    has no links the last of them succeeds.
+    """
+    temporary = _hidden_sibling(path)
+    try:
+        with _opened(temporary, mode, named=path) as descriptor, _as_store_error(path):
+            _write_all(descriptor, data)
+            os.fsync(descriptor)
+        with _as_store_error(path):
+            _link(temporary, path)
+            _sync_directory(path.parent)
+    except StoreError as error:
+        if isinstance(error.__cause__, FileExistsError):
+            return False
+        raise
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return True
+
+
+def _link(temporary: Path, path: Path) -> None:
+    """Give a file its name, unless there is such a file."""
+    try:
+        path.hardlink_to(temporary)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
+        temporary.replace(path)
 
 
 def write_file(path: Path, data: bytes | Iterable[bytes], mode: int = 0o600) -> None:

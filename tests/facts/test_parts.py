@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ from birthright.facts.parts import ScanWriter
 from birthright.facts.snapshot import ScanInfo, facts_files, load_info, load_tables
 from birthright.facts.store import FolderStore
 from birthright.fleet.run import Orders
+from birthright.times import now
 from fleet_helpers import AS_OF, ORG, begin, facts, ids, names_in
 
 ACCOUNTS = ids(range(1, 7))
@@ -27,6 +29,7 @@ FULL_DISK = """
 import resource, sys
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
+from birthright.times import now
 from fleet_helpers import ORG, begin, facts
 from birthright.errors import StoreError
 from birthright.facts.store import FolderStore
@@ -271,3 +274,33 @@ def in_a_child(store: Path) -> None:
     os.close(writer)
     if text != "nothing":
         raise StoreError(text)
+
+
+def test_of_two_that_finish_together_one_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who comes second, however little, leaves the first one's scan and its files alone."""
+    store = FolderStore(tmp_path)
+    first = begin(store, Orders(ORG))
+    first.add("a", [facts("1" * 12)])
+    second = ScanWriter.join(store, first.info.id)
+    inside: list[ScanInfo] = []
+    put_new = FolderStore.put_new
+
+    def meanwhile(self: FolderStore, path: str, data: bytes) -> bool:
+        monkeypatch.undo()
+        second.add("b", [facts("2" * 12)])
+        inside.append(second.finish())
+        return put_new(self, path, data)
+
+    monkeypatch.setattr(FolderStore, "put_new", meanwhile)
+    assert first.finish() == inside[0]
+    tables = load_tables(tmp_path / "scans" / first.info.id)
+    assert sorted(tables["coverage"]["account_id"].to_pylist()) == ["1" * 12, "2" * 12]
+
+
+def test_a_scan_is_gone_on_with_for_a_day(tmp_path: Path) -> None:
+    """What is read today is not judged by the instant of a scan that was begun long ago."""
+    store = FolderStore(tmp_path)
+    old = begin(store, Orders(ORG), now() - timedelta(days=1, minutes=1))
+    old.add("a", [facts("1" * 12)])
+    with pytest.raises(UsageError, match="scan again"):
+        ScanWriter.resume(store, old.info.id)

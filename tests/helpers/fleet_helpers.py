@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Coroutine, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -213,4 +213,4 @@ def ids(numbers: Iterable[int]) -> list[str]:
     return [f"{number:012d}" for number in numbers]
 
 
-AS_OF = datetime(2026, 11, 22, 10, tzinfo=UTC)
+AS_OF = now()

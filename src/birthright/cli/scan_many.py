@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shlex
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import contextmanager, suppress
@@ -57,7 +58,8 @@ def many_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--role-everywhere", is_flag=True, default=None,
                      help="Take the role on in the caller's own account, too."),
         click.option("--max-calls", type=click.IntRange(1, 5000), metavar="N",
-                     help="The most calls at a time in all accounts together (default: 256)."),
+                     help="The most calls at a time in all accounts together (default: 256);"
+                          " with workers of a Dask scheduler: of each worker."),
         click.option("--dask", metavar="local[:N]|tcp://HOST:PORT",
                      help="Share the work among processes, or the workers of a Dask scheduler."),
         click.option("-q", "--quiet", is_flag=True, help="Show no progress."),
@@ -95,7 +97,7 @@ def read_many(
         orders = _orders(options, settings)
         writer = _begin(store, orders, selection, depth_of(options, settings))
     fleet = Fleet(orders, writer, Counts())
-    with _keeping(store, writer, begun=not options["resume"]), shown(fleet.counts, quiet=options["quiet"]):
+    with _keeping(store, writer, options), shown(fleet.counts, quiet=options["quiet"]):
         _run(fleet, options["dask"] or settings.dask, store)
         info = writer.finish()
     if fleet.note:
@@ -181,7 +183,7 @@ def _begin(store: "Store", orders: "Orders", selection: "Selection", depth: str)
 
 
 @contextmanager
-def _keeping(store: "Store", writer: "ScanWriter", *, begun: bool) -> "Iterator[None]":
+def _keeping(store: "Store", writer: "ScanWriter", options: dict[str, Any]) -> "Iterator[None]":
     """Say, if the scan ends early, how to go on; a scan that was begun and read nothing is forgotten."""
     from birthright.facts.snapshot import scan_folder
 
@@ -190,13 +192,18 @@ def _keeping(store: "Store", writer: "ScanWriter", *, begun: bool) -> "Iterator[
     except BaseException:
         with suppress(BirthrightError):
             kept = len(writer.read_so_far())
-            if kept or not begun:
-                scan_id = writer.info.id
-                text = f"{kept} accounts are read and kept: 'birthright scan --resume {scan_id}' goes on"
-                click.echo(f"birthright: {text}", err=True)
+            if kept or options["resume"]:
+                command = shlex.join(["birthright", "scan", "--resume", writer.info.id, *_place(options)])
+                click.echo(f"birthright: {kept} accounts are read and kept; go on with: {command}", err=True)
             else:
                 store.remove(scan_folder(writer.info.id))
         raise
+
+
+def _place(options: dict[str, Any]) -> list[str]:
+    """Repeat the options without which the scan, or AWS, would not be found again."""
+    names = ("store", "config", "profile", "region")
+    return [word for name in names if options[name] for word in (f"--{name}", str(options[name]))]
 
 
 def _orders(options: dict[str, Any], settings: "ScanSettings") -> "Orders":
@@ -233,6 +240,8 @@ def _wanted(options: dict[str, Any], settings: "ScanSettings") -> "Wanted":
     org = bool(units or (options["org"] if own else settings.org))
     if org + bool(file) + bool(profiles) > 1:
         raise UsageError("--org, --accounts and --profiles do not go together", "choose one of them")
+    # The settings' filters are of the settings' accounts, or of the organization.
+    filtered = not own or bool(options["org"] or options["ou"])
     roles = {a.account.account_id: a.role for a in load_accounts(Path(file)) if a.role} if file else {}
     return Wanted(
         org=not file and not profiles,
@@ -240,8 +249,8 @@ def _wanted(options: dict[str, Any], settings: "ScanSettings") -> "Wanted":
         file=str(Path(file).resolve()) if file else None,
         roles=roles,
         profiles=profiles,
-        include=options["include"] or settings.include,
-        exclude=options["exclude"] or settings.exclude,
+        include=options["include"] or (settings.include if filtered else ()),
+        exclude=options["exclude"] or (settings.exclude if filtered else ()),
     )
 
 

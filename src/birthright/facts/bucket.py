@@ -75,6 +75,13 @@ class BucketStore:
             hint = "check the bucket's name, its Region and your permission s3:PutObject"
             raise StoreError(f"cannot write {self.name}/{path}: {_reason(error)}", hint) from None
 
+    def put_new(self, path: str, data: bytes) -> bool:
+        """Write an object unless there is one; of two at the very same moment the later one holds."""
+        if self.stat(path):
+            return False
+        self.put(path, data)
+        return True
+
     def remove(self, path: str) -> None:
         """Remove an object, or all below a folder; what stays behind is nobody's facts."""
         system = self._connect()
@@ -123,7 +130,9 @@ class BucketStore:
 
     def _drop_others(self, place: Path, there: "Collection[str]") -> None:
         for path in place.rglob("*"):
-            if path.is_file() and str(path.relative_to(place)) not in there:
+            # What another command is copying at this moment has a hidden name.
+            hidden = path.name.startswith(".")
+            if path.is_file() and not hidden and str(path.relative_to(place)) not in there:
                 path.unlink(missing_ok=True)
 
     def _forget_old(self) -> None:

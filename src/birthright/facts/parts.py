@@ -7,6 +7,7 @@ put there whole. So whoever is killed has written nothing, and who writes the sa
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -30,6 +31,7 @@ from birthright.facts.snapshot import (
     scan_folder,
 )
 from birthright.facts.store import Store
+from birthright.times import format_instant, now
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 _ACCOUNT = re.compile(r"[0-9]{12}|unknown", re.ASCII)
 _WHOLE = frozenset({"ok", "skipped"})
 _SHOWN_IDS = 3
+_RESUMABLE = timedelta(days=1)
 
 
 def save_scan(store: Store, info: ScanInfo, accounts: Iterable[AccountFacts]) -> ScanInfo:
@@ -89,6 +92,10 @@ class ScanWriter:
         info = read_info(place)
         if info.finished:
             raise UsageError(f"scan {info.id} is finished", "'birthright scan --from' judges it again")
+        if now() - info.as_of > _RESUMABLE:
+            # What is read now would be judged by the instant at which the scan began.
+            hint = "a scan can be gone on with for a day; scan again"
+            raise UsageError(f"scan {info.id} is of {format_instant(info.as_of)}", hint)
         writer = cls(place, msgspec.structs.replace(info, parts=()))
         writer._forget_broken()
         return writer
@@ -118,10 +125,13 @@ class ScanWriter:
         """Name the accounts that need not be read again. Raises StoreError."""
         return {account for commit in read_commits(self._place).values() for account in commit.accounts}
 
-    def ask_for(self, accounts: Sequence[Account]) -> None:
-        """Write down which accounts the scan is about. Raises StoreError."""
+    def ask_for(self, accounts: Sequence[Account], note: str = "") -> None:
+        """Write down which accounts the scan is about, and what that list lacks. Raises StoreError."""
         from birthright.facts.schema import TABLES, to_table
 
+        if note:
+            self.info = msgspec.structs.replace(self.info, extra={**self.info.extra, "note": note})
+            self._place.put(ASKED, _json(self.info))
         ordered = sorted(accounts, key=lambda account: account.account_id)
         file = self._put(ACCOUNTS, "all", to_table(ordered, TABLES[ACCOUNTS]))
         for name in self._place.names(ACCOUNTS):
@@ -156,7 +166,8 @@ class ScanWriter:
         self.info = msgspec.structs.replace(
             self.info, parts=parts, complete=complete, finished=True, accounts=self._accounts_file()
         )
-        self._place.put(INFO, _json(self.info))
+        if not self._place.put_new(INFO, _json(self.info)):
+            return read_info(self._place)
         self._tidy()
         return self.info
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from birthright.atomic import make_directories, publish_directory, write_atomically
+from birthright.atomic import make_directories, publish_directory, write_atomically, write_new
 from birthright.errors import StoreError
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ class Store(Protocol):
 
     def put(self, path: str, data: bytes) -> None:
         """Write a whole file, in place of one that is there."""
+
+    def put_new(self, path: str, data: bytes) -> bool:
+        """Write a whole file unless there is one already; return whether it was written."""
 
     def remove(self, path: str) -> None:
         """Remove a file, or a folder and all in it; what is not there is removed already."""
@@ -100,6 +103,12 @@ class FolderStore:
         place = self._folder / path
         make_directories(place.parent)
         write_atomically(place, data)
+
+    def put_new(self, path: str, data: bytes) -> bool:
+        """Write a file; of several that do so at the same time one succeeds."""
+        place = self._folder / path
+        make_directories(place.parent)
+        return write_new(place, data)
 
     def remove(self, path: str) -> None:
         """Remove a file or a folder; what stays behind is nobody's facts."""
