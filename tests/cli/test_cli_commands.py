@@ -11,7 +11,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from birthright.cli.main import commands
 from birthright.sandbox.sandbox import Sandbox
-from cli_helpers import Birthright, masked
+from cli_helpers import NOW, Birthright, enter, masked
 
 BORN = "access-key-created-with-user"
 
@@ -61,6 +61,25 @@ def test_explain_what_is_not_there(birthright: Birthright) -> None:
         assert ran.code == 2
         assert f"knows no fingerprint, key id or user '{subject}'" in ran.trouble
     assert birthright("explain", "root", "--from", "20200101T000000Z-000000").code == 2
+
+
+def test_explain_in_an_organization(birthright: Birthright, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name of more than ten subjects is refused with the first ten; --account chooses."""
+    with Sandbox(users=4, accounts=14, clock=NOW, frozen=True).running() as box:
+        enter(monkeypatch, box)
+        birthright("scan", "--org", "--quiet")
+    ran = birthright("explain", "root")
+    assert ran.code == 2
+    assert ran.trouble.startswith("'root' is in several accounts: ")
+    assert ran.trouble.count("<root_account>") == 10
+    assert ran.trouble.endswith(" and 2 more (choose one with --account)")
+    first = ran.trouble.partition(" accounts: ")[2].split()[0]
+    chosen = birthright("explain", "root", "--account", first)
+    assert chosen.code == 0
+    assert f"<root_account>  account {first}" in chosen.out
+    elsewhere = birthright("explain", "root", "--account", "999999999999")
+    assert elsewhere.code == 2
+    assert "in account '999999999999'" in elsewhere.trouble
 
 
 def test_commands_can_be_pasted(box: Sandbox, birthright: Birthright) -> None:

@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import msgspec
 import pytest
 
+from birthright.facts.snapshot import load_info
+from birthright.facts.store import FolderStore
 from birthright.sandbox.population import SCANNER_SECRET
 from birthright.sandbox.report import Style, write_csv
 from birthright.sandbox.sandbox import Sandbox
-from cli_helpers import NOW, Birthright, enter, kept
+from cli_helpers import NOW, Birthright, enter, kept, masked
 
 BORN = "access-key-created-with-user"
+MASKED = "20260101T000000Z-000000"
 Kind = Any  # one of the sandbox's kinds of fault
 
 SESSION = {
@@ -134,6 +138,32 @@ def test_every_read_denied_but_one(small: Sandbox, birthright: Birthright) -> No
 
 
 @pytest.mark.usefixtures("small")
+def test_every_command_says_that_a_scan_is_not_complete(small: Sandbox, birthright: Birthright) -> None:
+    """One line on stderr, nothing else in what they print; of a complete scan they say nothing."""
+    said = f"birthright: scan {MASKED} is not complete: not everything could be read\n"
+    commands = (("query", "select 1 as n"), ("explain", "birthright-scanner"), ("plan", "--format", "json"))
+    birthright("scan")
+    assert [birthright(*command).err for command in commands] == ["", "", ""]
+    small.faults.add("access-denied", action="ListUsers")
+    birthright("scan")
+    for command in commands:
+        ran = birthright(*command)
+        assert (masked(ran.err), said.rstrip() in ran.out) == (said, False)
+
+
+def test_a_scan_that_was_cut_short_is_told(birthright: Birthright, small: Sandbox, store: Path) -> None:
+    """The line says how to go on with it."""
+    assert birthright("scan").code == 1
+    assert small.account_id
+    folder = next((store / "scans").iterdir())
+    info = load_info(FolderStore(store))
+    with_part = msgspec.structs.replace(info, finished=False, complete=False)
+    (folder / "scan.json").write_bytes(msgspec.json.encode(with_part))
+    ran = birthright("query", "select 1 as n", "--format", "csv")
+    assert ran.out == "n\n1\n"
+    assert f"it did not finish; 'birthright scan --resume {info.id}' goes on" in ran.err
+
+
 def test_a_report_that_never_completes(small: Sandbox, birthright: Birthright) -> None:
     """After the deadline the scan goes on without the report and says so."""
     small.faults.add("report-never-completes")

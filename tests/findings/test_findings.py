@@ -1,5 +1,6 @@
 """Verdicts become findings: remedies, evidence, gaps, numbers, exit codes. The facts are in memory."""
 
+import io
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from birthright.findings.build import (
 from birthright.findings.model import AccountLine, Document, Finding, Remedy
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.pack import choose, load_pack
+from birthright.reports.formats import renderer
 
 if TYPE_CHECKING:
     from birthright.policies.page import Page
@@ -259,6 +261,35 @@ def test_an_account_that_answered_nothing_is_one_unknown_per_policy() -> None:
 def test_exit_codes(keys: list[AccessKey], statuses: dict[str, str], code: int) -> None:
     """1 something fails, 3 nothing fails but something is unknown or was not read, 0 all is well."""
     assert exit_code(judge(keys, asked=coverage(**statuses))) == code
+
+
+def test_an_account_that_nobody_was_to_ask_is_not_in_order() -> None:
+    """Where each account was skipped nothing was read: no green headline, and exit code 3."""
+    closed = Coverage(ACCOUNT, "ListAccounts", "skipped", "PENDING_CLOSURE in the organization")
+    document = judge([], asked=[closed])
+    assert (document.complete, document.read, exit_code(document)) == (False, False, 3)
+    out = io.StringIO()
+    renderer("terminal")(document, out)
+    assert "No account was read." in out.getvalue()
+    assert "; no account was read" in out.getvalue()
+    assert "No active access key" not in out.getvalue()
+
+
+def test_profiles_that_could_not_be_used_are_accounts_each() -> None:
+    """Their ids are not known; they count, their names are kept, and the reason names them all."""
+    dead = [
+        Coverage("unknown", "GetCallerIdentity", "failed", f"profile {name}: no credentials", name)
+        for name in ("b", "c")
+    ]
+    document = judge([key()], asked=[*coverage(), *dead])
+    assert document.summary.accounts == 3
+    assert [line.account_name for line in document.coverage if line.account_id == "unknown"] == ["b", "c"]
+    line = next(line for line in document.accounts if line.account_id == "unknown")
+    assert (line.account_name, line.unknown) == ("b, c", 1)
+    reason = next(f.reason for f in document.findings if f.account_id == "unknown")
+    assert (
+        "GetCallerIdentity failed: profile b: no credentials; GetCallerIdentity failed: profile c" in reason
+    )
 
 
 def test_findings_without_evidence_are_the_same_otherwise() -> None:

@@ -255,3 +255,13 @@ def test_a_row_without_an_account_is_refused() -> None:
     page = msgspec.structs.replace(page, front=msgspec.structs.replace(page.front, subject="principal"))
     with pytest.raises(PageError, match="without account_id"):
         judged(tables, [page])
+
+
+def test_a_scan_cut_short_before_its_list_was_whole_says_so() -> None:
+    """Without the table of accounts nobody knows what else was asked for; notes are kept."""
+    rows = scan_of(("1" * 12, "read", None))
+    info = msgspec.structs.replace(INFO, finished=False, complete=False, extra={"note": "no OUs"})
+    for tables, listed in ((rows, True), ({**rows, "accounts": rows["accounts"][:0]}, False)):
+        document = build_document(info, Evaluator(tables, NOW), PAGES, Selection())
+        assert (document.scan.listed, document.scan.notes) == (listed, ("no OUs",))
+    assert judged({**rows, "accounts": rows["accounts"][:0]}).scan.listed

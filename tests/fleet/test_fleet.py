@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from birthright.errors import CredentialsError, UsageError
+from birthright.errors import CredentialsError, ReadError, UsageError
+from birthright.facts.model import Account
 from birthright.facts.parts import ScanWriter
 from birthright.facts.snapshot import ScanInfo
 from birthright.facts.store import FolderStore
 from birthright.fleet.accounts_file import load_accounts
+from birthright.fleet.asked import Asked
+from birthright.fleet.entering import Doors
 from birthright.fleet.listing import Wanted
 from birthright.fleet.reading import Limits
 from birthright.fleet.run import Orders
@@ -329,6 +332,7 @@ def test_profiles_are_accounts(box: Sandbox, plain: tuple[ScanInfo, dict[str, Ro
         assert found[account]["access_keys"] == plain[1][account]["access_keys"]
     lines = {line["account_name"]: (line["status"], line["detail"]) for line in found["unknown"]["coverage"]}
     assert {name: status for name, (status, _) in lines.items()} == {"bad": "failed", "worse": "failed"}
+    assert all(detail.startswith(f"profile {name}: ") for name, (_, detail) in lines.items())
     assert "SignatureDoesNotMatch" in lines["bad"][1]
     assert "no AWS credentials" in lines["worse"][1]
     assert "x" * 40 not in str(lines)
@@ -354,6 +358,21 @@ def test_a_profile_that_was_refused_is_not_forgotten(box: Sandbox, tmp_path: Pat
     found = by_account(tmp_path, again.finish())
     assert set(found) == {box.account_id, "unknown"}
     assert [line["account_name"] for line in found["unknown"]["coverage"]] == ["bad"]
+
+
+def test_an_outage_is_seen_by_a_profile_that_answered(box: Sandbox, tmp_path: Path) -> None:
+    """Where every account has credentials of its own, those of one that answered ask again."""
+    more = profiles(tmp_path, one=own_keys(box))
+    doors = Doors(None, None, "aws")
+    asked = Asked(Account(box.account_id), profile="one")
+    with entered(box, **more) as patch:
+        for name in own_keys(box):
+            patch.delenv(name)
+        go(doors.probe(asked))
+        box.faults.add("malformed", action="GetCallerIdentity")
+        go(doors.probe(None))
+        with pytest.raises(ReadError):
+            go(doors.probe(asked))
 
 
 def test_two_profiles_of_one_account_are_refused(box: Sandbox, tmp_path: Path) -> None:

@@ -110,3 +110,26 @@ def test_a_part_is_named_after_its_accounts() -> None:
     """In whatever order they finished; other accounts have another name."""
     one, two = facts("1" * 12), facts("2" * 12)
     assert part_name([one, two]) == part_name([two, one]) != part_name([one])
+
+
+@pytest.mark.parametrize(("users", "fewest"), [(0, 15), (2, 20)])
+def test_a_slow_store_gets_parts_of_the_same_size(
+    users: int, fewest: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many accounts wait meanwhile, no part holds more than it may, in accounts or in rows."""
+    monkeypatch.setattr(gathering, "_SECONDS", 60)
+    monkeypatch.setattr(gathering, "_ROWS", 6)
+    writer = started(tmp_path)
+
+    async def work() -> None:
+        here = Gathering(writer)
+        async with here.running(), asyncio.TaskGroup() as group:
+            for account in ids(range(60)):
+                group.create_task(here.put(facts(account, users)))
+
+    go(work())
+    parts = writer.finish().parts
+    assert sum(part.files["coverage"].rows for part in parts) == 60
+    assert max(part.files["coverage"].rows for part in parts) <= 4
+    assert max(part.files["principals"].rows for part in parts) <= 6
+    assert len(parts) == fewest

@@ -62,7 +62,7 @@ def test_a_deadline_in_a_pause_gives_no_place_away() -> None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(0.02):
                     await turns.pause(0.01)
-            turns.end()
+            turns.leave()
 
         tasks = []
         for _ in range(3):
@@ -72,7 +72,7 @@ def test_a_deadline_in_a_pause_gives_no_place_away() -> None:
             # The place that it lent is taken by us, until its deadline has passed.
             await turns._places.acquire()
         await asyncio.sleep(0.05)
-        turns.end()
+        turns.leave()
         await asyncio.wait_for(asyncio.wait(tasks), 5)
         free = 0
         while not turns._places.locked():
@@ -107,6 +107,32 @@ def test_a_slow_account_lends_its_place() -> None:
 
     asyncio.run(work())
     assert done[-1] == ids([0])[0]
+
+
+def test_a_slow_store_holds_up_the_reading() -> None:
+    """Accounts that wait to be kept are as many as may be begun; they leave their places at work."""
+    read_ones = kept = most = 0
+
+    async def read(one: Asked) -> AccountFacts:
+        nonlocal read_ones
+        read_ones += 1
+        return facts(one.account.account_id)
+
+    async def work() -> None:
+        writing = asyncio.Lock()
+
+        async def keep(_: AccountFacts) -> None:
+            nonlocal kept, most
+            async with writing:
+                for _turn in range(20):
+                    await asyncio.sleep(0)
+                most = max(most, read_ones - kept)
+                kept += 1
+
+        await read_all(asked(ids(range(60))), read, keep, Turns(Limits(working=2, begun=7)))
+
+    asyncio.run(work())
+    assert (kept, most) == (60, 7)
 
 
 def test_the_first_error_ends_the_others() -> None:

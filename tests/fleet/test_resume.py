@@ -125,7 +125,7 @@ def test_asked_to_end(number: signal.Signals, box: Sandbox, whole: dict[str, Any
     kept = len(ScanWriter.resume(FolderStore(tmp_path), scan_id).read_so_far())
     first, second = err.splitlines()
     assert first == (
-        f"birthright: {kept} accounts are read and kept: 'birthright scan --resume {scan_id}' goes on"
+        f"birthright: {kept} accounts are read and kept; go on with: birthright scan --resume {scan_id}"
     )
     assert second == "birthright: interrupted"
     assert kept >= 2
@@ -167,7 +167,7 @@ def test_the_callers_credentials_die_half_way(box: Sandbox, whole: dict[str, Any
     box.people.set_status(box.credentials.access_key_id, "Active")
     first, second = err.splitlines()
     assert (child.returncode, out) == (3, "")
-    assert f"'birthright scan --resume {scan_id}' goes on" in first
+    assert f"go on with: birthright scan --resume {scan_id}" in first
     assert "InvalidClientTokenId" in second
     assert "the access key does not exist, is inactive" in second
     assert box.credentials.secret_access_key not in err

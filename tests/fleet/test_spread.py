@@ -1,10 +1,13 @@
 """Scans shared among processes by Dask: the same findings, whoever is lost on the way."""
 
+import asyncio
+import os
 import pickle
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +19,15 @@ from birthright.facts.model import Account
 from birthright.facts.parts import ScanWriter
 from birthright.facts.snapshot import load_info
 from birthright.facts.store import FolderStore
+from birthright.fleet import spread
 from birthright.fleet.asked import Asked
-from birthright.fleet.run import Orders
-from birthright.fleet.spread import Task, read_batch
+from birthright.fleet.counts import Counts
+from birthright.fleet.listing import Batch, Wanted
+from birthright.fleet.reading import Limits
+from birthright.fleet.run import Fleet, Orders
+from birthright.fleet.spread import Task, _for_workers, read_batch, read_with, workers_at
 from birthright.sandbox import Sandbox
+from birthright.sources.aws.session import AwsSession
 from birthright.times import now
 from fleet_helpers import (
     ORG,
@@ -29,12 +37,13 @@ from fleet_helpers import (
     facts_in,
     fleet_of,
     go,
+    ids,
     names_in,
     steady,
 )
 
 AS_OF = now()
-SMALL = "import birthright.fleet.spread as s; s._BATCH, s._CONNECT_SECONDS = 3, 1\n"
+SMALL = "import birthright.fleet.spread as s; s._BATCH, s._CONNECT_SECONDS = 3, 5\n"
 # Workers are processes that begin by reading the main module again.
 GUARDED = f"{SMALL}if __name__ == '__main__':\n    from birthright.cli.main import main; main()\n"
 JSON = ("--format", "json", "--all", "--quiet")
@@ -56,6 +65,7 @@ def start(box: Sandbox, folder: Path, *arguments: str) -> "subprocess.Popen[str]
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -176,7 +186,7 @@ def test_dead_credentials_are_told_once(box: Sandbox, tmp_path: Path) -> None:
     box.faults.clear()
     assert (child.returncode, out) == (3, "")
     first, second = err.splitlines()
-    assert f"--resume {scan_id}' goes on" in first
+    assert f"go on with: birthright scan --resume {scan_id}" in first
     assert "ExpiredToken" in second
 
 
@@ -246,5 +256,80 @@ def test_workers_elsewhere(
     out, err = child.communicate(timeout=60)
     assert (child.returncode, out) == (3, ""), err
     first, second = err.splitlines()
-    assert f"--resume {other}' goes on" in first
+    assert "go on with: birthright scan" in first
+    assert f"--resume {other}" in first
     assert "scheduler" in second
+
+
+@pytest.mark.parametrize("when", ["starting", "reading"])
+def test_ctrl_c_is_told_in_two_lines(when: str, box: Sandbox, tmp_path: Path) -> None:
+    """A terminal's Ctrl-C reaches the workers, too: nothing of theirs is shown, and none is left."""
+    folder = tmp_path / "store"
+    scan_id = begun(folder)
+    child = start(box, folder, "scan", "--resume", scan_id, "--dask", "local:2", "--max-calls", "2", *JSON)
+    if when == "reading":
+        wait_for_parts(folder, scan_id, 1)
+    deadline = time.monotonic() + 30
+    while len(workers := workers_of(child)) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(0.2)
+    os.killpg(child.pid, signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert (child.returncode, out) == (130, ""), err
+    assert err.count("\n") == 2, err
+    first, second = err.splitlines()
+    assert f"--resume {scan_id}" in first
+    assert second == "birthright: interrupted"
+    assert psutil.wait_procs(workers, timeout=5)[1] == []
+
+
+def test_a_task_knows_its_own_accounts_only() -> None:
+    """The roles and filters of all the others stay here; local workers share the calls."""
+    roles = dict.fromkeys(ids(range(10000)), "a/role/of/its/own")
+    wanted = Wanted(file="accounts.csv", roles=roles, include=("x" * 1000,))
+    orders = Orders(wanted, profile="mine", limits=Limits(calls=256))
+    for where, profile, calls in (
+        ("local:3", "mine", 85),
+        ("local:999", "mine", 1),
+        ("tcp://elsewhere:8786", None, 256),
+    ):
+        sent = _for_workers(orders, where)
+        assert len(msgspec.json.encode(sent)) < 1000
+        assert (sent.wanted, sent.profile, sent.limits.calls) == (Wanted(), profile, calls)
+    many = Orders(Wanted(profiles=tuple(ids(range(100)))))
+    assert _for_workers(many, "local").wanted == Wanted(profiles=(ids(range(1))[0],))
+
+
+def test_workers_that_are_there_are_used_again(
+    box: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With workers once started several scans are read; batches are counted before the list is whole."""
+    counted_before_the_list: list[int] = []
+
+    class Slow(Fleet):
+        """Its list has two batches; the second comes once the first is counted."""
+
+        async def batches(self, session: AwsSession | None, partition: str) -> AsyncIterator[Batch]:
+            async for batch in super().batches(session, partition):
+                yield Batch(batch.asked[:3], batch.skipped)
+                async with asyncio.timeout(20):
+                    while self.counts.done < 3 + len(batch.skipped):  # noqa: ASYNC110 - counts tell nobody
+                        await asyncio.sleep(0.01)
+                counted_before_the_list.append(self.counts.done)
+                yield Batch(batch.asked[3:])
+
+    async def work() -> None:
+        async with workers_at("local:1") as client:
+            for writer in writers:
+                await read_with(client, Slow(some, writer, Counts()), "local:1", str(tmp_path))
+
+    some = Orders(Wanted(org=True, include=tuple(box.account_ids[:7])))
+    writers = [begin(FolderStore(tmp_path), some, AS_OF) for _ in range(2)]
+    monkeypatch.setattr(spread, "_BATCH", 3)
+    with entered(box):
+        go(work())
+    assert counted_before_the_list
+    first, second = (facts_in(tmp_path / "scans" / writer.finish().id) for writer in writers)
+    assert first == second
+    assert set(first) == set(box.account_ids[:7])

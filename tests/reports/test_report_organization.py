@@ -77,6 +77,59 @@ def test_a_scan_that_did_not_finish_says_how_to_go_on() -> None:
         assert text.count(f"{alarm} 'birthright scan --resume {SCAN.id}' goes on.") == 2
 
 
+def test_a_list_that_was_cut_short_is_told() -> None:
+    """Nobody can say how many accounts were not read, so no number pretends to."""
+    scan = msgspec.structs.replace(SCAN, finished=False, complete=False, listed=False)
+    for count in (1, 3):
+        text = shown(msgspec.structs.replace(document(map(line, range(count))), scan=scan))
+        title = f"at least {count} accounts asked for, {count} read, at least 0 not read"
+        assert title in text.splitlines()[0]
+        alarm = f"THIS SCAN DID NOT FINISH: it was cut short before all accounts were listed; {count} were"
+        assert text.count(alarm) == 2
+        assert f"0 of {count}" not in text
+
+
+def test_what_the_list_lacks_is_told() -> None:
+    """A note that was kept with the scan is shown, harmlessly."""
+    scan = msgspec.structs.replace(SCAN, notes=("the OUs are not known: \x1b[31m",))
+    text = shown(msgspec.structs.replace(document([line(1), line(2)]), scan=scan))
+    assert text.splitlines()[1] == "the OUs are not known: \\x1b[31m"
+
+
+def test_profiles_that_could_not_be_used_are_accounts() -> None:
+    """Each counts as one and is named, though nobody knows its id."""
+    dead = [
+        msgspec.structs.replace(
+            line(0, "GetCallerIdentity", "failed", f"profile {name}: expired"),
+            account_id="unknown",
+            account_name=name,
+        )
+        for name in ("b", "c")
+    ]
+    text = shown(document([line(1), *dead]))
+    assert "3 accounts asked for, 1 read, 2 not read" in text.splitlines()[0]
+    assert "NOT EVERYTHING WAS READ: 2 of 3 accounts" in text
+    assert "GetCallerIdentity failed: profile b: expired (b)" in text
+    assert "GetCallerIdentity failed: profile c: expired (c)" in text
+
+
+def failing(account: int, number: int, risk: str = "low") -> Finding:
+    """Make a failure."""
+    key = f"AKIA{account:08}{number:08}"
+    changed = {"verdict": "fail", "remedy": "retire", "access_key_id": key, "created_at": NOW, "risk": risk}
+    return msgspec.structs.replace(unknown(account, f"user{number}", "why"), **changed)
+
+
+def test_the_first_ten_are_of_several_accounts() -> None:
+    """At most two of an account while others of equal weight wait; what weighs more comes first."""
+    found = [failing(account, number) for account in range(1, 4) for number in range(20)]
+    found.append(failing(9, 0, "critical"))
+    rows = [row.split()[:2] for row in shown(document(map(line, (1, 2, 3, 9)), findings=found)).splitlines()]
+    first = [row for row in rows if len(row) == 2 and row[1].startswith("user") and row[1][4:].isdigit()]
+    accounts = [row[0].lstrip("0") for row in first]
+    assert accounts == ["9", "1", "1", "1", "1", "1", "2", "2", "3", "3"]
+
+
 def test_everything_read_raises_no_alarm() -> None:
     """Skipped accounts are nothing that is missing."""
     text = shown(document([line(1), line(2), line(3, "ListAccounts", "skipped", "SUSPENDED")]))

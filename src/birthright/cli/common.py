@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from birthright.facts.snapshot import ScanInfo
     from birthright.facts.store import Store
     from birthright.findings.build import Selection
-    from birthright.findings.model import Document
+    from birthright.findings.model import Document, Scan
     from birthright.policies.page import Page
     from birthright.settings import Settings
 
@@ -133,6 +133,16 @@ def judge(
 
     evaluator = Evaluator(folder, info.as_of)
     return build_document(info, evaluator, pages, selection, passes=passes, evidence=evidence)
+
+
+def warn_incomplete(scan: "Scan | ScanInfo", *, complete: bool) -> None:
+    """Say on stderr, in one line, that a scan lacks something; nothing of one that does not."""
+    if scan.finished and complete:
+        return
+    why = "not everything could be read"
+    if not scan.finished:
+        why = f"it did not finish; 'birthright scan --resume {scan.id}' goes on"
+    click.echo(f"birthright: scan {scan.id} is not complete: {why}", err=True)
 
 
 def adjusted(saved: "Selection", options: dict[str, Any]) -> "Selection":

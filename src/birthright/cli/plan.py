@@ -97,6 +97,7 @@ def command(**options: Any) -> int:  # noqa: ANN401 - click hands over what it p
 
 def _planned(options: dict[str, Any]) -> "tuple[Plan, list[str]]":
     """Make the plan; return it with the filters that matched nothing."""
+    from birthright.cli.common import warn_incomplete
     from birthright.retirement.candidates import unmatched
     from birthright.retirement.plan import build_plan
     from birthright.settings import load_settings
@@ -106,6 +107,7 @@ def _planned(options: dict[str, Any]) -> "tuple[Plan, list[str]]":
     choices = _choices(options, settings)
     document = _document(options, settings)
     plan = build_plan(document, _terms(settings.retirement), choices, now())
+    warn_incomplete(document.scan, complete=document.complete)
     return plan, unmatched(document, choices)
 
 

@@ -23,7 +23,7 @@ from birthright.cli.common import config_option, from_option, store_option
 def command(sql: str, saved: str, form: str, store: str | None, config: Path | None) -> None:
     """Run a SELECT over the facts of a saved scan.
 
-    Its tables are principals, access_keys and coverage; 'describe access_keys' is written as
+    Its tables are principals, access_keys, coverage and accounts; 'describe access_keys' is written as
     "select * from (describe access_keys)". It is DuckDB's SQL; times are UTC, $as_of is the scan's.
     Nothing but one SELECT is ever run, and it sees nothing but the scan.
 
@@ -33,7 +33,7 @@ def command(sql: str, saved: str, form: str, store: str | None, config: Path | N
     """  # noqa: D301 - click wants the control character itself
     import sys
 
-    from birthright.cli.common import open_store
+    from birthright.cli.common import open_store, warn_incomplete
     from birthright.facts.snapshot import load_info, scan_dir
     from birthright.policies.engine import Engine
     from birthright.reports.rows import render_rows
@@ -43,5 +43,6 @@ def command(sql: str, saved: str, form: str, store: str | None, config: Path | N
     info = load_info(place, saved)
     engine = Engine(scan_dir(place, info.id))
     result = engine.select(sql, {"as_of": info.as_of.replace(tzinfo=None)})
+    warn_incomplete(info, complete=info.complete)
     names = [column[0] for column in result.description or ()]
     render_rows(names, engine.rows(result), form, sys.stdout)

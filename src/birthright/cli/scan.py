@@ -100,6 +100,7 @@ def command(**options: Any) -> int:  # noqa: ANN401 - click hands over what it p
 
 def run_scan(options: dict[str, Any]) -> int:
     """Scan as the command's options say; return the exit code."""
+    from birthright.cli.common import warn_incomplete
     from birthright.cli.output import check_outputs, deliver
     from birthright.findings.build import exit_code
 
@@ -108,6 +109,9 @@ def run_scan(options: dict[str, Any]) -> int:
     _log(options["verbose"])
     document = _document(options)
     deliver(document, options["output"], options["form"])
+    if options["form"] in {"csv", "jsonl"}:
+        # The others say it themselves.
+        warn_incomplete(document.scan, complete=document.complete)
     return exit_code(document)
 
 

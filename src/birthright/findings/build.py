@@ -14,6 +14,7 @@ from birthright.findings.model import SCHEMA, Document, Finding, Scan
 from birthright.findings.stream import Findings, How
 from birthright.policies.evaluator import Evaluator, Tally
 from birthright.policies.page import Page
+from birthright.policies.scope import Scope
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -56,7 +57,7 @@ def build_document(
     accounts = account_lines(scope, tallies)
     return Document(
         schema=SCHEMA,
-        scan=_scan(info),
+        scan=_scan(info, scope),
         summary=summary_of(scope, tallies),
         coverage=coverage_lines(scope),
         policies=tuple(map(policy_line, tallies)),
@@ -71,8 +72,14 @@ def _given(tally: Tally, *, passes: bool) -> int:
     return total.failed + total.unknown + (total.passed if passes else 0)
 
 
-def _scan(info: ScanInfo) -> Scan:
-    return Scan(info.id, info.as_of, info.tool_version, info.depth, info.finished, info.complete)
+def _scan(info: ScanInfo, scope: Scope) -> Scan:
+    # The list of accounts is written once it is whole.
+    listed = info.finished or bool(scope.accounts)
+    note = info.extra.get("note")
+    notes = (str(note),) if note else ()
+    return Scan(
+        info.id, info.as_of, info.tool_version, info.depth, info.finished, info.complete, listed, notes
+    )
 
 
 def by_subject(findings: Iterable[Finding]) -> list[list[Finding]]:

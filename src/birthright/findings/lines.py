@@ -6,20 +6,21 @@ from collections.abc import Iterable, Sequence
 from birthright.findings.model import AccountLine, CoverageLine, OuLine, PolicyLine, Summary
 from birthright.policies.evaluator import Counts, Tally
 from birthright.policies.page import show_value
-from birthright.policies.scope import Scope
+from birthright.policies.scope import UNKNOWN, Scope, accounts_in
 
 _NOTHING = Counts(0, 0, 0)
 
 
 def summary_of(scope: Scope, tallies: Iterable[Tally]) -> Summary:
     """Count what the accounts hold that somebody was to ask, and what all policies say."""
-    failed, unknown, passed = _sum(tally.total for tally in tallies)
+    failed, unjudged, passed = _sum(tally.total for tally in tallies)
+    unknown = _unknown(scope)
     return Summary(
-        accounts=len(scope.holdings),
+        accounts=sum(len(unknown) if one.account_id == UNKNOWN else 1 for one in scope.holdings),
         principals=sum(one.principals for one in scope.holdings),
         access_keys=sum(one.access_keys for one in scope.holdings),
         fail=failed,
-        unknown=unknown,
+        unknown=unjudged,
         passed=passed,
     )
 
@@ -55,6 +56,7 @@ def account_lines(scope: Scope, tallies: Sequence[Tally]) -> tuple[AccountLine, 
             counts[account] = _sum((counts.get(account, _NOTHING), Counts(0, 1, 0)))
     names = {row.account_id: row.account_name for row in scope.coverage if row.account_name}
     names |= {row.account_id: row.account_name for row in scope.accounts.values() if row.account_name}
+    names |= {UNKNOWN: ", ".join(filter(None, _unknown(scope)))} if UNKNOWN in names else {}
     paths = {row.account_id: row.ou_path for row in scope.accounts.values()}
     return tuple(
         AccountLine(i, principals, keys, active, names.get(i), paths.get(i), *counts.get(i, _NOTHING))
@@ -80,6 +82,11 @@ def ou_lines(scope: Scope, accounts: Iterable[AccountLine]) -> tuple[OuLine, ...
         )
         for path, lines in sorted(units.items())
     )
+
+
+def _unknown(scope: Scope) -> list[str | None]:
+    """Name the accounts whose ids nobody said."""
+    return [name for account, name in accounts_in(scope.coverage) if account == UNKNOWN]
 
 
 def _sum(counts: Iterable[Counts]) -> Counts:

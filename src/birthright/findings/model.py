@@ -13,6 +13,7 @@ import msgspec
 from birthright.facts.model import Status
 from birthright.policies.evaluator import Verdict
 from birthright.policies.page import Risk
+from birthright.policies.scope import reach_of
 
 SCHEMA = "birthright.findings/1"
 
@@ -62,7 +63,8 @@ class Finding(msgspec.Struct, frozen=True, gc=False):
 class Scan(msgspec.Struct, frozen=True):
     """Which scan the findings are of.
 
-    `finished`: every account that was asked for was tried. `complete`: and every answer came.
+    `finished`: every account that was asked for was tried. `complete`: and every answer came. `listed`: it
+    is known which accounts were asked for; a scan may be cut short before. `notes`: what else it lacks.
     """
 
     id: str
@@ -71,6 +73,8 @@ class Scan(msgspec.Struct, frozen=True):
     depth: str
     finished: bool = True
     complete: bool = True
+    listed: bool = True
+    notes: tuple[str, ...] = ()
 
 
 class Summary(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
@@ -86,7 +90,10 @@ class Summary(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
 
 
 class CoverageLine(msgspec.Struct, frozen=True):
-    """What was asked of an account and whether it was answered."""
+    """What was asked of an account and whether it was answered.
+
+    Of an account whose id is `unknown`, `account_name` is the profile that could not be used.
+    """
 
     account_id: str
     source: str
@@ -97,6 +104,7 @@ class CoverageLine(msgspec.Struct, frozen=True):
     throttled: int
     seconds: float
     report_generated_at: datetime | None
+    account_name: str | None = None
 
 
 class PolicyLine(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
@@ -166,5 +174,11 @@ class Document(msgspec.Struct, frozen=True):
 
     @property
     def complete(self) -> bool:
-        """Whether everything that was asked for was answered."""
-        return self.scan.complete and all(line.status in {"ok", "skipped"} for line in self.coverage)
+        """Whether everything that was asked for was answered, and something was."""
+        answered = all(line.status in {"ok", "skipped"} for line in self.coverage)
+        return self.scan.complete and answered and self.read
+
+    @property
+    def read(self) -> bool:
+        """Whether any account was read: where none was, nothing is in order."""
+        return "read" in reach_of(self.coverage).values()

@@ -1,8 +1,11 @@
 """How to get into an account: with the caller's own credentials, through a role, or as a local profile."""
 
-from birthright.errors import CredentialsError, ReadError
+import asyncio
+from contextlib import suppress
+
+from birthright.errors import AccessDeniedError, CredentialsError, ReadError
 from birthright.fleet.asked import Asked
-from birthright.sources.aws.roles import Caller, Roles
+from birthright.sources.aws.roles import Caller, Role, Roles, RoleSession
 from birthright.sources.aws.session import AwsSession, Session
 
 
@@ -44,6 +47,22 @@ class Doors:
             # Whatever else is wrong says nothing of them.
             return
 
+    async def probe(self, asked: Asked | None) -> None:
+        """Find out whether AWS answers at all: who asks, and `asked`, an account that let us in before.
+
+        Raises ReadError if there is no answer, CredentialsError if the caller's credentials are no good.
+        """
+        if self._roles is None:
+            if asked is not None:
+                await _ask_as(await asyncio.to_thread(AwsSession, asked.profile, self._region))
+            return
+        await self._roles.caller()
+        session = self.open(asked) if asked is not None else None
+        if isinstance(session, RoleSession):
+            # To be denied is an answer.
+            with suppress(AccessDeniedError):
+                await session.credentials()
+
     def open(self, asked: Asked) -> Session:
         """Return a session in the account; nothing is asked yet. Raises CredentialsError, UsageError."""
         if self._roles is None or asked.profile is not None:
@@ -51,3 +70,12 @@ class Doors:
         if asked.account.account_id == self._own and asked.role is None:
             return self._roles.own
         return self._roles.session(asked.account.account_id, self.partition, asked.role)
+
+
+async def _ask_as(session: AwsSession) -> None:
+    """Ask who a profile's credentials are of. Raises ReadError."""
+    roles = Roles(session, Role())
+    try:
+        await roles.caller()
+    finally:
+        roles.close()

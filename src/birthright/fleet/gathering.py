@@ -25,16 +25,34 @@ class Gathering:
     async def put(self, facts: AccountFacts) -> None:
         """Take the facts of an account. Raises StoreError if a part cannot be written."""
         self._waiting.append(facts)
-        self._rows += len(facts.principals) + len(facts.access_keys)
-        if len(self._waiting) >= _ACCOUNTS or self._rows >= _ROWS:
-            await self.flush()
+        self._rows += _rows(facts)
+        if self._is_full():
+            async with self._writing:
+                # Others may have written it while this one waited.
+                if self._is_full():
+                    await self._write_part()
 
     async def flush(self) -> None:
         """Write what there is. Raises StoreError."""
         async with self._writing:
-            batch, self._waiting, self._rows = self._waiting, [], 0
-            if batch:
-                await asyncio.to_thread(self._writer.add, part_name(batch), batch)
+            left = len(self._waiting)
+            while left > 0:
+                left -= await self._write_part()
+
+    def _is_full(self) -> bool:
+        return len(self._waiting) >= _ACCOUNTS or self._rows >= _ROWS
+
+    async def _write_part(self) -> int:
+        """Write the first of what waits, as much as a part holds; return how many accounts that were."""
+        accounts = rows = 0
+        for facts in self._waiting[:_ACCOUNTS]:
+            accounts, rows = accounts + 1, rows + _rows(facts)
+            if rows >= _ROWS:
+                break
+        batch, self._waiting = self._waiting[:accounts], self._waiting[accounts:]
+        self._rows -= rows
+        await asyncio.to_thread(self._writer.add, part_name(batch), batch)
+        return accounts
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -57,6 +75,10 @@ class Gathering:
             with suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), _SECONDS)
             await self.flush()
+
+
+def _rows(facts: AccountFacts) -> int:
+    return len(facts.principals) + len(facts.access_keys)
 
 
 def part_name(batch: Sequence[AccountFacts]) -> str:

@@ -113,8 +113,9 @@ class Listing:
             finally:
                 roles.close()
         except ReadError as error:
+            detail = f"profile {name}: {error}"
             line = Coverage(
-                "unknown", "GetCallerIdentity", "failed", str(error), name, self._partition, as_of=self._as_of
+                "unknown", "GetCallerIdentity", "failed", detail, name, self._partition, as_of=self._as_of
             )
             return AccountFacts((), (), (line,))
         return Asked(Account(caller.account_id, name, source="profile"), profile=name)

@@ -73,7 +73,9 @@ def _live(counts: Counts, done: threading.Event) -> None:
     columns = (SpinnerColumn(), BarColumn(bar_width=24), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
         task = progress.add_task("listing the accounts", total=None)
-        while not done.wait(_AT_TERMINAL):
+        ended = False
+        while not ended:
+            ended = done.wait(_AT_TERMINAL)
             text = describe(counts, time.monotonic())
             progress.update(task, description=text, completed=counts.done, total=counts.total or None)
             progress.refresh()

@@ -28,7 +28,7 @@ _LEAST_BUDGET = 20
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """How much goes on at a time: calls in flight, accounts at work, and accounts begun."""
+    """How much goes on at a time: calls in flight, accounts at work, and accounts begun and not yet kept."""
 
     calls: int = 256
     working: int = 256
@@ -47,9 +47,12 @@ class Turns:
         await self._begun.acquire()
         await self._places.acquire()
 
-    def end(self) -> None:
-        """Give the place back."""
+    def leave(self) -> None:
+        """Give the place at work back; what was read is not kept yet."""
         self._places.release()
+
+    def end(self) -> None:
+        """Let another account begin instead of this one."""
         self._begun.release()
 
     async def pause(self, seconds: float) -> None:
@@ -61,7 +64,7 @@ class Turns:
             await self._come_back()
 
     async def _come_back(self) -> None:
-        """Take a place again, also when a deadline strikes while one waits for it: `end` gives one back."""
+        """Take a place again, also when a deadline strikes while one waits for it: `leave` gives one back."""
         struck: asyncio.CancelledError | None = None
         while True:
             try:
@@ -197,10 +200,14 @@ async def read_all(
 
     async def work(asked: Asked) -> None:
         try:
-            facts = await read(asked)
+            try:
+                facts = await read(asked)
+            finally:
+                turns.leave()
+            # Where keeping is slow fewer begin: what waits for it takes memory.
+            await keep(facts)
         finally:
             turns.end()
-        await keep(facts)
 
     async with asyncio.TaskGroup() as group:
         async for asked in accounts:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from birthright.errors import ReadError, UsageError
+from birthright.errors import UsageError
 from birthright.facts.model import AccountFacts
 from birthright.facts.parts import ScanWriter
 from birthright.fleet.asked import Asked
@@ -14,13 +14,12 @@ from birthright.fleet.counts import Counts
 from birthright.fleet.entering import Doors
 from birthright.fleet.gathering import Gathering, part_name
 from birthright.fleet.listing import Batch, Listing, Wanted
+from birthright.fleet.outage import Outage
 from birthright.fleet.reading import Limits, Reader, Turns, read_all
 from birthright.sources.aws.account import Company, Options
 from birthright.sources.aws.query import Gate
 from birthright.sources.aws.roles import Role, Roles
 from birthright.sources.aws.session import AwsSession
-
-_SILENT = 50
 
 Keep = Callable[[AccountFacts], Awaitable[None]]
 
@@ -38,32 +37,6 @@ class Orders(msgspec.Struct, frozen=True):
     limits: Limits = Limits()
     region: str | None = None
     profile: str | None = None
-
-
-class Outage:
-    """Tells accounts that fail from an outage of everything, after which nothing need be asked any more.
-
-    An account that could not even be entered is held back until another one answers. So what an outage
-    did not let anybody read is not kept as if it had been read, and is asked for again by a resumed scan.
-    """
-
-    def __init__(self) -> None:
-        self._silent: list[AccountFacts] = []
-
-    def settled(self, facts: AccountFacts) -> list[AccountFacts]:
-        """Take an account's facts; return those that may be kept. Raises ReadError: nobody answers."""
-        if all(line.status == "failed" for line in facts.coverage):
-            self._silent.append(facts)
-            if len(self._silent) >= _SILENT:
-                detail = facts.coverage[0].detail
-                raise ReadError(f"{_SILENT} accounts in a row could not be entered, the last one: {detail}")
-            return []
-        return [*self.left(), facts]
-
-    def left(self) -> list[AccountFacts]:
-        """Return what is held back, and hold it no more."""
-        silent, self._silent = self._silent, []
-        return silent
 
 
 class Fleet:
@@ -84,19 +57,25 @@ class Fleet:
         """
         orders, as_of = self.orders, self.writer.info.as_of
         gate, turns = asyncio.Semaphore(orders.limits.calls), Turns(orders.limits)
-        gathering, outage = Gathering(self.writer), Outage()
-
-        async def keep(facts: AccountFacts) -> None:
-            self.counts.add(facts)
-            for kept in outage.settled(facts):
-                await gathering.put(kept)
-
+        gathering = Gathering(self.writer)
         async with opened(orders, gate) as doors, gathering.running(), asyncio.TaskGroup() as group:
+            outage = Outage(doors.probe)
+
+            async def read(asked: Asked) -> AccountFacts:
+                facts = await reader.read(asked)
+                outage.heard(asked, facts)
+                return facts
+
+            async def keep(facts: AccountFacts) -> None:
+                self.counts.add(facts)
+                for kept in await outage.settled(facts):
+                    await gathering.put(kept)
+
             # The list is whole, and kept, long before the last account begins.
             listed: asyncio.Queue[Batch | None] = asyncio.Queue()
             group.create_task(self._list(doors, listed))
             reader = Reader(doors, orders.options, as_of, Company(gate, turns.pause))
-            await read_all(_to_read(listed, keep), reader.read, keep, turns)
+            await read_all(_to_read(listed, keep), read, keep, turns)
             for facts in outage.left():
                 await gathering.put(facts)
 
@@ -111,7 +90,7 @@ class Fleet:
                 yield await self._without_unknown(self._left(batch))
             if not self.counts.total:
                 raise UsageError("no account is chosen", "look at --ou, --include and --exclude")
-            await asyncio.to_thread(self.writer.ask_for, listing.all)
+            await asyncio.to_thread(self.writer.ask_for, listing.all, listing.note)
         self.note = listing.note
         self.counts.listed = True
 

@@ -10,11 +10,13 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from multiprocessing import resource_tracker
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -23,7 +25,9 @@ from birthright.facts.model import AccountFacts
 from birthright.facts.parts import ScanWriter
 from birthright.fleet.asked import Asked
 from birthright.fleet.counts import Counts
+from birthright.fleet.entering import Doors
 from birthright.fleet.gathering import Gathering, part_name
+from birthright.fleet.listing import Wanted
 from birthright.fleet.reading import Reader, Turns, read_all
 from birthright.fleet.run import Fleet, Orders, opened
 from birthright.sources.aws.account import Company
@@ -35,6 +39,8 @@ if TYPE_CHECKING:
 _BATCH = 50
 _CONNECT_SECONDS = 15
 _LOSSES = 20  # workers a batch may outlive
+# For workers that are started later, in the place of lost ones.
+_DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 _LOCAL = re.compile(r"local(:(?P<workers>[1-9][0-9]{0,2}))?")
 _ADDRESS = re.compile(r"(tcp|tls)://.+:\d+")
 
@@ -65,29 +71,62 @@ async def read_spread(fleet: Fleet, where: str, store: str) -> None:
 
     Raises what `Fleet.read` raises, and UsageError if there are no such workers.
     """
-    async with _client(where) as client, opened(fleet.orders, _gate(fleet.orders)) as doors:
-        orders = fleet.orders
-        if not _LOCAL.fullmatch(where):
-            # A profile is a file of this machine.
-            orders = msgspec.structs.replace(orders, profile=None)
-        scan, waiting = fleet.writer.info, list[Asked]()
-        gathering, running = Gathering(fleet.writer), set["Future[bytes]"]()
+    async with workers_at(where) as client:
+        await read_with(client, fleet, where, store)
 
-        def submit(asked: list[Asked]) -> "Future[bytes]":
-            return _submit(client, Task(store, scan.id, scan.as_of, orders, tuple(asked)))
 
-        async with gathering.running():
-            async for batch in fleet.batches(doors.session, doors.partition):
-                for facts in batch.skipped:
-                    fleet.counts.add(facts)
-                    await gathering.put(facts)
-                waiting += batch.asked
-                while len(waiting) >= _BATCH:
-                    running.add(submit(waiting[:_BATCH]))
-                    del waiting[:_BATCH]
-            if waiting:
-                running.add(submit(waiting))
-        await _finish(client, running, fleet.counts)
+async def read_with(client: "Client", fleet: Fleet, where: str, store: str) -> None:
+    """Read every account that is not read yet, at the workers of `where`, to which `client` is connected.
+
+    Batches are begun, and their ends noticed, while the list of accounts is still being made.
+
+    Raises what `Fleet.read` raises.
+    """
+    scan, orders = fleet.writer.info, _for_workers(fleet.orders, where)
+    gathering, futures = Gathering(fleet.writer), list["Future[bytes]"]()
+    async with opened(fleet.orders, _gate(fleet.orders)) as doors:
+        try:
+            async with gathering.running(), asyncio.TaskGroup() as group:
+                async for asked in _batches(fleet, doors, gathering):
+                    future = _submit(client, Task(store, scan.id, scan.as_of, orders, asked))
+                    futures.append(future)
+                    group.create_task(_finish(future, fleet.counts))
+        finally:
+            await client.cancel(futures)
+
+
+async def _batches(fleet: Fleet, doors: Doors, gathering: Gathering) -> AsyncIterator[tuple[Asked, ...]]:
+    """Yield the accounts that are to be read as they are listed; keep what is known of the others."""
+    waiting: list[Asked] = []
+    async for batch in fleet.batches(doors.session, doors.partition):
+        for facts in batch.skipped:
+            fleet.counts.add(facts)
+            await gathering.put(facts)
+        waiting += batch.asked
+        while len(waiting) >= _BATCH:
+            yield tuple(waiting[:_BATCH])
+            del waiting[:_BATCH]
+    if waiting:
+        yield tuple(waiting)
+
+
+def _for_workers(orders: Orders, where: str) -> Orders:
+    """Leave out what is this machine's, and what a batch says of its own accounts.
+
+    Workers of this machine share the calls that are allowed.
+    """
+    # A task for profiles needs to know no more than that it is one.
+    orders = msgspec.structs.replace(orders, wanted=Wanted(profiles=orders.wanted.profiles[:1]))
+    local = _LOCAL.fullmatch(where)
+    if not local:
+        # A profile is a file of this machine.
+        return msgspec.structs.replace(orders, profile=None)
+    calls = max(1, orders.limits.calls // _workers(local))
+    return msgspec.structs.replace(orders, limits=msgspec.structs.replace(orders.limits, calls=calls))
+
+
+def _workers(local: re.Match[str]) -> int:
+    return int(local["workers"] or os.cpu_count() or 1)
 
 
 def read_batch(data: bytes) -> bytes:
@@ -132,26 +171,24 @@ def _submit(client: "Client", task: Task) -> "Future[bytes]":
     return client.submit(read_batch, data, key=f"birthright-{name}", pure=False)
 
 
-async def _finish(client: "Client", running: "set[Future[bytes]]", counts: Counts) -> None:
-    """Wait for all batches; the first that cannot be read ends the others."""
-    from distributed import KilledWorker, as_completed
+async def _finish(future: "Future[bytes]", counts: Counts) -> None:
+    """Wait for a batch, and count it. Raises what the worker raised, ReadError if it cannot be read."""
+    from distributed import KilledWorker
 
     try:
-        async for future in as_completed(running):
-            sums = msgspec.json.decode(await future.result(), type=Sums)
-            counts.add_sums(sums.accounts, sums.troubled, sums.calls, sums.throttled)
+        data = await cast("Awaitable[bytes]", future.result())
+        sums = msgspec.json.decode(data, type=Sums)
     except KilledWorker as error:
-        text = f"{_LOSSES} workers were lost over one batch: {error}"
+        text = f"too many workers were lost over one batch: {error}"
         raise ReadError(text, "look at the workers' logs") from None
     except CancelledError:
         raise ReadError("the Dask scheduler was lost", "is its machine up? look at its log") from None
-    finally:
-        await client.cancel(list(running))
+    counts.add_sums(sums.accounts, sums.troubled, sums.calls, sums.throttled)
 
 
 @asynccontextmanager
-async def _client(where: str) -> "AsyncIterator[Client]":
-    """Connect to a scheduler, or start workers here. Raises UsageError."""
+async def workers_at(where: str) -> "AsyncIterator[Client]":
+    """Connect to a scheduler, or start workers here: `local[:N]` or an address. Raises UsageError."""
     local = _LOCAL.fullmatch(where)
     if not local and not _ADDRESS.fullmatch(where):
         raise UsageError(f"--dask {where[:80]!r} is no place of workers", "local, local:4 or tcp://host:8786")
@@ -160,23 +197,44 @@ async def _client(where: str) -> "AsyncIterator[Client]":
         async with _connected(dask, where) as client:
             yield client
         return
+    starting = asyncio.ensure_future(_local_cluster(dask, _workers(local)))
+    try:
+        cluster = await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # Half started, it would leave things behind.
+        async with await starting:
+            raise
+    async with cluster, dask.Client(cluster, asynchronous=True) as client:
+        yield client
+
+
+async def _local_cluster(dask: Any, workers: int) -> Any:  # noqa: ANN401 - a module, its class
     # Workers run what they are sent: on this machine, too, nobody but us may send them anything.
-    security = dask.security.Security.temporary()
-    async with (
-        dask.LocalCluster(
-            n_workers=int(local["workers"] or os.cpu_count() or 1),
+    with _not_interrupted():
+        return await dask.LocalCluster(
+            n_workers=workers,
             threads_per_worker=1,
             asynchronous=True,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
             worker_dashboard_address="127.0.0.1:0",
-            security=security,
+            security=dask.security.Security.temporary(),
             protocol="tls://",
             silence_logs=logging.CRITICAL,
-        ) as cluster,
-        dask.Client(cluster, asynchronous=True) as client,
-    ):
-        yield client
+            preload=_DEAF,
+        )
+
+
+@contextmanager
+def _not_interrupted() -> Iterator[None]:
+    """Let processes that are started in the block not notice Ctrl-C: it is ours, and we end them."""
+    # It is started with the first process, and lets signals through again.
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 @asynccontextmanager

@@ -10,6 +10,8 @@ import msgspec
 from birthright.facts.model import Account, Coverage, Status
 from birthright.policies.engine import Engine
 
+# Stands for the id of an account that nobody could ask for it.
+UNKNOWN = "unknown"
 NOT_REACHED = "not read: the scan did not finish"
 
 # read: it answered something. unread: nothing. skipped: nobody was to ask it.
@@ -18,7 +20,8 @@ Reach = Literal["read", "unread", "skipped"]
 _ANSWERED = frozenset({"ok", "partial"})
 _ENTRY = "AssumeRole"
 _LISTING = "ListAccounts"
-_NO_FACTS = frozenset({_ENTRY, _LISTING})
+_ENTRIES = frozenset({_ENTRY, "GetCallerIdentity"})
+_NO_FACTS = frozenset({*_ENTRIES, _LISTING})
 
 
 class Asked(Protocol):
@@ -27,6 +30,10 @@ class Asked(Protocol):
     @property
     def account_id(self) -> str:
         """Whom."""
+
+    @property
+    def account_name(self) -> str | None:
+        """What it is called."""
 
     @property
     def source(self) -> str:
@@ -172,9 +179,16 @@ def reach_of(coverage: Iterable[Asked]) -> dict[str, Reach]:
     return reach
 
 
+def accounts_in(coverage: Iterable[Asked]) -> dict[tuple[str, str | None], None]:
+    """Tell the accounts apart: by their ids, and by name (of a profile, say) those without a known id."""
+    return dict.fromkeys(
+        (row.account_id, row.account_name if row.account_id == UNKNOWN else None) for row in coverage
+    )
+
+
 def _why_unread(asked: Sequence[Coverage], needs: Sequence[str]) -> str:
     """Say in one line what stood in the way of reading an account."""
-    refused = [row for row in asked if row.source == _ENTRY and row.status not in _ANSWERED]
+    refused = [row for row in asked if row.source in _ENTRIES and row.status not in _ANSWERED]
     if any(row.detail == NOT_REACHED for row in refused):
         return NOT_REACHED
     reasons = [

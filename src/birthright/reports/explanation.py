@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
@@ -21,6 +21,7 @@ from birthright.text import printable, write_console
 from birthright.times import format_duration, format_instant
 
 _LEAST_PREFIX = 6
+_MOST = 10
 _PIPED_WIDTH = 110
 _WORDS = {"fail": ("fails", "bold red"), "unknown": ("unknown", "bold yellow"), "pass": ("passes", "green")}
 _NEXT = {
@@ -35,20 +36,44 @@ _CONDITIONS = {"retire": "not in use", "rotate": "in use"}
 _IAM_NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
 
 
-def explain(document: Document, pages: Mapping[str, Page], subject: str, out: TextIO) -> None:
-    """Write all about a fingerprint, a key id or a user name. Raises UsageError if nothing matches."""
-    findings = matching(document.findings, subject)
+class Asked(NamedTuple):
+    """What is to be explained: a fingerprint, key id or user name, in any account or in one."""
+
+    subject: str
+    account: str | None = None
+
+
+def explain(document: Document, pages: Mapping[str, Page], asked: Asked, out: TextIO) -> None:
+    """Write all about what was asked. Raises UsageError if nothing matches, or too much to be read."""
+    findings = matching(_inside(document, asked.account), asked.subject)
     if not findings:
+        where = f" in account {asked.account!r}" if asked.account else ""
         raise UsageError(
-            f"scan {document.scan.id} knows no fingerprint, key id or user {subject!r}",
+            f"scan {document.scan.id} knows no fingerprint, key id or user {asked.subject!r}{where}",
             "'birthright scan --from latest --all --format csv' lists every subject",
         )
+    groups = by_subject(findings)
+    if len(groups) > _MOST and not asked.account:
+        raise _too_many(asked.subject, groups)
 
     def draw(console: Console) -> None:
-        for group in by_subject(findings):
+        for group in groups:
             _print_subject(console, document, pages, sorted(group, key=_weight))
 
     write_console(out, draw, _PIPED_WIDTH)
+
+
+def _inside(document: Document, account: str | None) -> Iterable[Finding]:
+    return (finding for finding in document.findings if account in {None, finding.account_id})
+
+
+def _too_many(subject: str, groups: Sequence[Sequence[Finding]]) -> UsageError:
+    # A user and a key of theirs without an id have one name.
+    named = (f"{group[0].account_id} {group[0].access_key_id or group[0].user_name}" for group in groups)
+    names = list(dict.fromkeys(named))
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    text = f"{subject!r} is in several accounts: {', '.join(names[:_MOST])}{more}"
+    return UsageError(text, "choose one with --account")
 
 
 def matching(findings: Iterable[Finding], subject: str) -> list[Finding]:

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from birthright.findings.model import AccountLine, CoverageLine, Document
-from birthright.policies.scope import Reach, reach_of
+from birthright.policies.scope import UNKNOWN, Reach, accounts_in, reach_of
 from birthright.reports.survey import NAMED, SHOWN, without_account
 from birthright.text import printable
 
@@ -22,24 +22,27 @@ class Accounts:
 
     def __init__(self, document: Document) -> None:
         self.reach = reach_of(document.coverage)
+        self.all = tuple(account for account, _ in accounts_in(document.coverage))
         self._document = document
 
     @property
     def several(self) -> bool:
         """Whether the scan was about more than one account."""
-        return len(self.reach) > 1
+        return len(self.all) > 1
 
     def count(self, reach: Reach) -> int:
         """Count the accounts that were read so far."""
-        return sum(1 for other in self.reach.values() if other == reach)
+        return sum(1 for account in self.all if self.reach[account] == reach)
 
     def title(self) -> str:
         """Say how many there are of each kind."""
-        if not self.several:
+        listed = self._document.scan.listed
+        if not self.several and listed:
             return f"account {printable(', '.join(self.reach))}"
-        words = [f"{len(self.reach)} accounts asked for", f"{self.count('read')} read"]
+        least = "" if listed else "at least "
+        words = [f"{least}{len(self.all)} accounts asked for", f"{self.count('read')} read"]
         words += [f"{self.count('skipped')} skipped"] if self.count("skipped") else []
-        return ", ".join([*words, f"{self.count('unread')} not read"])
+        return ", ".join([*words, f"{least}{self.count('unread')} not read"])
 
     def alarm(self) -> Text | None:
         """Say aloud what a reader must not miss; None if there is no such thing.
@@ -48,13 +51,16 @@ class Accounts:
         """
         scan, unread = self._document.scan, self.count("unread")
         if not scan.finished:
-            text = f"THIS SCAN DID NOT FINISH: {unread} of {len(self.reach)} accounts were not read. "
+            missing = f"{unread} of {len(self.all)} accounts were not read"
+            if not scan.listed:
+                missing = f"it was cut short before all accounts were listed; {self.count('read')} were read"
+            text = f"THIS SCAN DID NOT FINISH: {missing}. "
             return Text(f"{text}'birthright scan --resume {scan.id}' goes on.", "bold red")
         if not self.several or self._document.complete:
             return None
         lines = (line for line in self._document.coverage if line.status in _PARTIAL)
         partly = {line.account_id for line in lines if self.reach[line.account_id] == "read"}
-        text = f"NOT EVERYTHING WAS READ: {unread} of {len(self.reach)} accounts not at all, "
+        text = f"NOT EVERYTHING WAS READ: {unread} of {len(self.all)} accounts not at all, "
         return Text(f"{text}{len(partly)} in part.", "bold yellow")
 
 
@@ -105,7 +111,7 @@ def print_coverage(console: Console, document: Document) -> None:
     reasons: dict[tuple[bool, str], list[str]] = defaultdict(list)
     for line in document.coverage:
         if line.status != "ok":
-            reasons[line.status == "skipped", _reason(line)].append(line.account_id)
+            reasons[line.status == "skipped", _reason(line)].append(_whose(line))
     if not reasons:
         return
     table = Table.grid(padding=(0, _GAP, 0, 0))
@@ -122,6 +128,10 @@ def print_coverage(console: Console, document: Document) -> None:
     if len(ordered) > SHOWN:
         more = f"and {len(ordered) - SHOWN} more reasons: -o findings.json has all"
         console.print(Text(more, "yellow"))
+
+
+def _whose(line: CoverageLine) -> str:
+    return line.account_name or UNKNOWN if line.account_id == UNKNOWN else line.account_id
 
 
 def _reason(line: CoverageLine) -> str:

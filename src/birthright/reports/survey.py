@@ -4,7 +4,7 @@ from bisect import insort
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 
 from birthright.findings.build import by_subject
 from birthright.findings.model import Document, Finding, Remedy
@@ -14,30 +14,41 @@ SHOWN = 10
 NAMED = 3
 REMEDIES: tuple[Remedy, ...] = ("retire", "rotate", "review", "none")
 _MOST_REASONS = 10_000
+_EACH = 2
 _OTHER = "for other reasons"
 
 _Weight = tuple[bool, int]
 
 
 class Sample:
-    """How many subjects there are, and the weightiest few; of equal ones, those that came first."""
+    """How many subjects there are, and the weightiest few.
+
+    Of equal ones those that came first, but an account's third and later ones after other accounts'.
+    """
 
     def __init__(self) -> None:
         self.count = 0
-        self._kept: list[tuple[_Weight, int, Sequence[Finding]]] = []
+        self._kept: list[tuple[_Weight, bool, int, Sequence[Finding]]] = []
+        self._account = ""
+        self._of_account: Counter[_Weight] = Counter()
 
     def add(self, findings: Sequence[Finding]) -> None:
-        """Take a subject's findings, the weightiest first."""
+        """Take a subject's findings, the weightiest first; an account's subjects come one after another."""
         self.count += 1
+        if findings[0].account_id != self._account:
+            self._account = findings[0].account_id
+            self._of_account.clear()
         weight = weight_of(findings[0])[:2]
-        if len(self._kept) < SHOWN or weight < self._kept[-1][0]:
-            insort(self._kept, (weight, self.count, findings))
+        self._of_account[weight] += 1
+        place = weight, self._of_account[weight] > _EACH
+        if len(self._kept) < SHOWN or place < self._kept[-1][:2]:
+            insort(self._kept, (*place, self.count, findings))
             del self._kept[SHOWN:]
 
     @property
     def shown(self) -> list[Sequence[Finding]]:
-        """The few, the weightiest first."""
-        return [findings for _, _, findings in self._kept]
+        """The few, the weightiest first; an account's stand together."""
+        return [kept[-1] for kept in sorted(self._kept, key=itemgetter(0, 2))]
 
 
 class Unknowns:

@@ -40,7 +40,12 @@ def _draw(console: Console, document: Document) -> None:
     console.print(_title(document, accounts))
     if alarm:
         console.print(alarm)
-    _print_headline(console, document, found)
+    for note in document.scan.notes:
+        console.print(Text(printable(note), "yellow"))
+    if document.read:
+        _print_headline(console, document, found)
+    else:
+        console.print(Text("No account was read.", "bold yellow"))
     if accounts.several:
         print_units(console, document)
         print_worst(console, document)
@@ -221,5 +226,6 @@ def _verdict(document: Document) -> Text:
         f" over {summary.principals} principals and {summary.access_keys} access keys",
     )
     if not document.complete:
-        text.append("; not everything could be read", "bold yellow")
+        missing = "not everything could be" if document.read else "no account was"
+        text.append(f"; {missing} read", "bold yellow")
     return text
