@@ -13,7 +13,7 @@ import re
 import signal
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, cast
@@ -92,7 +92,9 @@ async def read_with(client: "Client", fleet: Fleet, where: str, store: str) -> N
                     futures.append(future)
                     group.create_task(_finish(future, fleet.counts))
         finally:
-            await client.cancel(futures)
+            # A scheduler that was lost runs nothing any more.
+            with suppress(_dask().comm.CommClosedError):
+                await client.cancel(futures)
 
 
 async def _batches(fleet: Fleet, doors: Doors, gathering: Gathering) -> AsyncIterator[tuple[Asked, ...]]:
@@ -174,6 +176,7 @@ def _submit(client: "Client", task: Task) -> "Future[bytes]":
 async def _finish(future: "Future[bytes]", counts: Counts) -> None:
     """Wait for a batch, and count it. Raises what the worker raised, ReadError if it cannot be read."""
     from distributed import KilledWorker
+    from distributed.comm.core import CommClosedError
 
     try:
         data = await cast("Awaitable[bytes]", future.result())
@@ -181,7 +184,7 @@ async def _finish(future: "Future[bytes]", counts: Counts) -> None:
     except KilledWorker as error:
         text = f"too many workers were lost over one batch: {error}"
         raise ReadError(text, "look at the workers' logs") from None
-    except CancelledError:
+    except (CancelledError, CommClosedError):
         raise ReadError("the Dask scheduler was lost", "is its machine up? look at its log") from None
     counts.add_sums(sums.accounts, sums.troubled, sums.calls, sums.throttled)
 
