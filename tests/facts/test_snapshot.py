@@ -18,13 +18,14 @@ from birthright.facts.parts import save_scan
 from birthright.facts.schema import READ, to_table
 from birthright.facts.snapshot import (
     ScanInfo,
+    find_scan,
     list_scans,
     load_info,
     load_tables,
     new_scan_id,
     scan_dir,
 )
-from birthright.facts.store import FolderStore
+from birthright.facts.store import FolderStore, Stored
 
 AS_OF = datetime(2026, 11, 22, 22, 3, 12, tzinfo=UTC)
 
@@ -267,3 +268,19 @@ def test_a_newer_scan_is_refused(tmp_path: Path) -> None:
     (directory / "scan.json").write_text('{"schema": "birthright.scan/3"}')
     with pytest.raises(UsageError, match="newer birthright"):
         load_info(FolderStore(tmp_path))
+
+
+def test_the_latest_is_found_without_a_look_at_all(tmp_path: Path) -> None:
+    """In a bucket with a year of scans every look is a request; the newest ones are enough."""
+    looks: list[str] = []
+
+    class Counting(FolderStore):
+        def stat(self, path: str) -> Stored | None:
+            looks.append(path)
+            return super().stat(path)
+
+    for day in range(10, 30):
+        save(tmp_path, info(f"202611{day}T220312Z-00aa11"), [account()])
+    (tmp_path / "scans" / "20261130T220312Z-00aa11").mkdir()
+    assert find_scan(Counting(tmp_path), "latest") == "20261129T220312Z-00aa11"
+    assert len(looks) == 2

@@ -10,6 +10,8 @@ import click
 from birthright.errors import UsageError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from birthright.facts.snapshot import ScanInfo
     from birthright.facts.store import Store
     from birthright.findings.build import Selection
@@ -158,6 +160,24 @@ def adjusted(saved: "Selection", options: dict[str, Any]) -> "Selection":
         policies=options["policy"] or saved.policies,
         folder=str(folder.expanduser().resolve()) if folder else saved.folder,
         overrides=overrides_of([*settings, *map(_setting, options["settings"])]),
+    )
+
+
+def new_info(selection: "Selection", depth: str, as_of: "datetime", **extra: object) -> "ScanInfo":
+    """Return what a scan that begins now says of itself; whether it is complete shows at its end."""
+    import msgspec
+
+    from birthright import __version__
+    from birthright.facts.snapshot import ScanInfo, new_scan_id
+    from birthright.times import now
+
+    return ScanInfo(
+        id=new_scan_id(now()),
+        as_of=as_of,
+        tool_version=__version__,
+        depth=depth,
+        complete=False,
+        extra={"selection": msgspec.to_builtins(selection), **extra},
     )
 
 

@@ -168,29 +168,17 @@ def _read_and_save(
     options: dict[str, Any], settings: "ScanSettings", selection: "Selection", store: "Store"
 ) -> "ScanInfo":
     """Read what was asked for and keep the facts; judging reads those, so that it can be done again."""
-    import msgspec
-
-    from birthright import __version__
+    from birthright.cli.common import new_info
     from birthright.cli.scan_many import check_one, is_many, read_many
     from birthright.cli.scan_one import depth_of, read_one
     from birthright.facts.parts import save_scan
-    from birthright.facts.snapshot import ScanInfo, new_scan_id
     from birthright.times import now
 
     if is_many(options, settings):
         return read_many(options, settings, selection, store)
     check_one(options)
-    present = now()
-    facts, as_of = read_one(options, settings, present)
-    info = ScanInfo(
-        id=new_scan_id(present),
-        as_of=as_of,
-        tool_version=__version__,
-        depth=depth_of(options, settings),
-        complete=all(row.status in {"ok", "skipped"} for row in facts.coverage),
-        extra={"selection": msgspec.to_builtins(selection)},
-    )
-    return save_scan(store, info, [facts])
+    facts, as_of = read_one(options, settings, now())
+    return save_scan(store, new_info(selection, depth_of(options, settings), as_of), [facts])
 
 
 def _log(verbose: int) -> None:

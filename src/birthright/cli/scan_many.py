@@ -84,18 +84,24 @@ def read_many(
 
     Raises BirthrightError; the message says how to go on, if anything was read.
     """
+    import msgspec
+
+    from birthright.cli.common import new_info
     from birthright.cli.scan_one import depth_of
     from birthright.facts.parts import ScanWriter
     from birthright.fleet.counts import Counts
     from birthright.fleet.progress import shown
     from birthright.fleet.run import Fleet
+    from birthright.times import now
 
     if options["resume"]:
         writer = ScanWriter.resume(store, options["resume"])
         orders = saved_orders(writer.info, options)
     else:
         orders = _orders(options, settings)
-        writer = _begin(store, orders, selection, depth_of(options, settings))
+        asked = msgspec.to_builtins(orders)
+        info = new_info(selection, depth_of(options, settings), now(), fleet=asked)
+        writer = ScanWriter.begin(store, info)
     fleet = Fleet(orders, writer, Counts())
     with _keeping(store, writer, options), shown(fleet.counts, quiet=options["quiet"]):
         _run(fleet, options["dask"] or settings.dask, store)
@@ -159,27 +165,6 @@ def _limits(calls: int) -> "Limits":
     from birthright.fleet.reading import Limits
 
     return Limits(calls=calls, working=max(calls, Limits().working))
-
-
-def _begin(store: "Store", orders: "Orders", selection: "Selection", depth: str) -> "ScanWriter":
-    import msgspec
-
-    from birthright import __version__
-    from birthright.facts.parts import ScanWriter
-    from birthright.facts.snapshot import ScanInfo, new_scan_id
-    from birthright.times import now
-
-    present = now()
-    extra = {"selection": msgspec.to_builtins(selection), "fleet": msgspec.to_builtins(orders)}
-    info = ScanInfo(
-        id=new_scan_id(present),
-        as_of=present,
-        tool_version=__version__,
-        depth=depth,
-        complete=False,
-        extra=extra,
-    )
-    return ScanWriter.begin(store, info)
 
 
 @contextmanager

@@ -68,7 +68,11 @@ def _deadline(text: str) -> timedelta:
 
 def _is_watched(options: dict[str, Any]) -> bool:
     """Whether a person waits at a terminal for the report, with nothing else written to it meanwhile."""
-    return sys.stderr.isatty() and sys.stdout.isatty() and not (options["output"] or options["verbose"])
+    return (
+        sys.stderr.isatty()
+        and sys.stdout.isatty()
+        and not (options["output"] or options["verbose"] or options["quiet"])
+    )
 
 
 @contextmanager

@@ -8,6 +8,9 @@ from typing import Literal
 
 import msgspec
 
+# Stands for the id of an account that nobody could ask for it.
+UNKNOWN = "unknown"
+
 Status = Literal["ok", "partial", "denied", "failed", "skipped"]
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from birthright.errors import StoreError, UsageError
-from birthright.facts.model import Account, AccountFacts
+from birthright.facts.model import UNKNOWN, Account, AccountFacts
+from birthright.facts.reach import WHOLE, is_whole
 from birthright.facts.snapshot import (
     ACCOUNTS,
     ASKED,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ACCOUNT = re.compile(r"[0-9]{12}|unknown", re.ASCII)
-_WHOLE = frozenset({"ok", "skipped"})
 _SHOWN_IDS = 3
 _RESUMABLE = timedelta(days=1)
 
@@ -62,7 +62,7 @@ def save_scan(store: Store, info: ScanInfo, accounts: Iterable[AccountFacts]) ->
 def _own_part(account_id: str, seen: set[str]) -> str:
     """Name a part by its one account; several may be unknown, a known one comes once."""
     name = account_id
-    if account_id == "unknown":
+    if account_id == UNKNOWN:
         name = f"unknown-{sum(other.startswith('unknown') for other in seen) + 1}"
     elif account_id in seen:
         raise UsageError(f"account {account_id} was collected twice", "name each account once")
@@ -147,7 +147,7 @@ class ScanWriter:
         schemas = _schemas()
         rows = {table: [row for facts in accounts for row in getattr(facts, table)] for table in READ}
         tables = {table: to_table(rows[table], schemas[table]) for table in READ}
-        complete = all(row.status in _WHOLE for facts in accounts for row in facts.coverage)
+        complete = all(is_whole(facts.coverage) for facts in accounts)
         return self._commit(name, tables, ids, complete=complete)
 
     def finish(self) -> ScanInfo:
@@ -178,7 +178,7 @@ class ScanWriter:
         for commit in read_commits(self._place).values():
             again = seen.intersection(commit.accounts)
             one = self._without(commit, again) if again else commit
-            seen.update(account for account in one.accounts if account != "unknown")
+            seen.update(account for account in one.accounts if account != UNKNOWN)
             commits.append(one)
         return commits
 
@@ -192,7 +192,7 @@ class ScanWriter:
             rows = self._get(table, file.name)
             tables[table] = rows.filter(pc.invert(pc.is_in(rows["account_id"], pa.array(sorted(again)))))
         left = tuple(account for account in commit.accounts if account not in again)
-        complete = _WHOLE.issuperset(tables["coverage"]["status"].to_pylist())
+        complete = WHOLE.issuperset(tables["coverage"]["status"].to_pylist())
         return Commit(self._commit(commit.part.name, tables, left, complete=complete), left)
 
     def _forget_broken(self) -> None:

@@ -16,6 +16,7 @@ import re
 import secrets
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -116,15 +117,25 @@ def find_scan(store: Store, scan_id: str) -> str:
     Raises UsageError if that is no id, or there is no such scan.
     """
     if scan_id == LATEST:
-        scans = list_scans(store)
-        if scans:
-            return scans[-1]
+        found = _newest(store)
+        if found:
+            return found
     else:
         folder = scan_folder(scan_id)
         if store.stat(f"{folder}/{INFO}") or store.stat(f"{folder}/{ASKED}"):
             return scan_id
-        scans = list_scans(store)
-    raise _no_scan(store, scan_id, scans)
+    raise _no_scan(store, scan_id, list_scans(store))
+
+
+def _newest(store: Store) -> str | None:
+    """Find the newest finished scan, from the newest back: in a bucket every look is a request."""
+    for _, names in groupby(reversed(_ids(store)), lambda name: name.partition("-")[0]):
+        # Within one second the id's random end says nothing; when it was written does.
+        infos = [(store.stat(f"scans/{name}/{INFO}"), name) for name in names]
+        dated = [(info.changed, name) for info, name in infos if info]
+        if dated:
+            return max(dated)[1]
+    return None
 
 
 def find_unfinished(store: Store, scan_id: str) -> str:

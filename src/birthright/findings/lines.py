@@ -3,10 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from birthright.facts.model import UNKNOWN
+from birthright.facts.reach import accounts_in
 from birthright.findings.model import AccountLine, CoverageLine, OuLine, PolicyLine, Summary
 from birthright.policies.evaluator import Counts, Tally
 from birthright.policies.page import show_value
-from birthright.policies.scope import UNKNOWN, Scope, accounts_in
+from birthright.policies.scope import Scope
 
 _NOTHING = Counts(0, 0, 0)
 

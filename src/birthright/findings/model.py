@@ -11,9 +11,9 @@ from typing import Literal
 import msgspec
 
 from birthright.facts.model import Status
+from birthright.facts.reach import is_whole, reach_of
 from birthright.policies.evaluator import Verdict
 from birthright.policies.page import Risk
-from birthright.policies.scope import reach_of
 
 SCHEMA = "birthright.findings/1"
 
@@ -175,8 +175,7 @@ class Document(msgspec.Struct, frozen=True):
     @property
     def complete(self) -> bool:
         """Whether everything that was asked for was answered, and something was."""
-        answered = all(line.status in {"ok", "skipped"} for line in self.coverage)
-        return self.scan.complete and answered and self.read
+        return self.scan.complete and is_whole(self.coverage) and self.read
 
     @property
     def read(self) -> bool:

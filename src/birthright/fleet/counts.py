@@ -4,8 +4,7 @@ import time
 from dataclasses import dataclass, field
 
 from birthright.facts.model import AccountFacts
-
-_WHOLE = frozenset({"ok", "skipped"})
+from birthright.facts.reach import is_whole
 
 
 @dataclass(slots=True)
@@ -26,8 +25,7 @@ class Counts:
 
     def add(self, facts: AccountFacts) -> None:
         """Count an account that is read."""
-        whole = all(line.status in _WHOLE for line in facts.coverage)
-        self.add_sums(1, 0 if whole else 1, *_calls(facts))
+        self.add_sums(1, 0 if is_whole(facts.coverage) else 1, *_calls(facts))
 
     def add_sums(self, done: int, troubled: int, calls: int, throttled: int) -> None:
         """Count several accounts at once."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from birthright.errors import CredentialsError, ReadError, UsageError
-from birthright.facts.model import Account, AccountFacts, Coverage
+from birthright.facts.model import UNKNOWN, Account, AccountFacts, Coverage
 from birthright.fleet.accounts_file import load_accounts
 from birthright.fleet.asked import Asked
 from birthright.fleet.choosing import Choice, is_open, skipped
@@ -115,7 +115,7 @@ class Listing:
         except ReadError as error:
             detail = f"profile {name}: {error}"
             line = Coverage(
-                "unknown", "GetCallerIdentity", "failed", detail, name, self._partition, as_of=self._as_of
+                UNKNOWN, "GetCallerIdentity", "failed", detail, name, self._partition, as_of=self._as_of
             )
             return AccountFacts((), (), (line,))
         return Asked(Account(caller.account_id, name, source="profile"), profile=name)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from birthright.errors import UsageError
-from birthright.facts.model import AccountFacts
+from birthright.facts.model import UNKNOWN, AccountFacts
 from birthright.facts.parts import ScanWriter
 from birthright.fleet.asked import Asked
 from birthright.fleet.counts import Counts
@@ -101,7 +101,7 @@ class Fleet:
 
     async def _without_unknown(self, batch: Batch) -> Batch:
         """Keep at once what is said of profiles whose account nobody knows: no list will name them again."""
-        unknown = [facts for facts in batch.skipped if facts.coverage[0].account_id == "unknown"]
+        unknown = [facts for facts in batch.skipped if facts.coverage[0].account_id == UNKNOWN]
         if not unknown:
             return batch
         await asyncio.to_thread(self.writer.add, part_name(unknown), unknown)

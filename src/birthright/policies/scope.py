@@ -3,45 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import msgspec
 
-from birthright.facts.model import Account, Coverage, Status
+from birthright.facts.model import Account, Coverage
+from birthright.facts.reach import ANSWERED, ENTRIES, ENTRY, Reach, reach_of
 from birthright.policies.engine import Engine
 
-# Stands for the id of an account that nobody could ask for it.
-UNKNOWN = "unknown"
 NOT_REACHED = "not read: the scan did not finish"
-
-# read: it answered something. unread: nothing. skipped: nobody was to ask it.
-Reach = Literal["read", "unread", "skipped"]
-
-_ANSWERED = frozenset({"ok", "partial"})
-_ENTRY = "AssumeRole"
-_LISTING = "ListAccounts"
-_ENTRIES = frozenset({_ENTRY, "GetCallerIdentity"})
-_NO_FACTS = frozenset({*_ENTRIES, _LISTING})
-
-
-class Asked(Protocol):
-    """A row of coverage, in facts or in documents."""
-
-    @property
-    def account_id(self) -> str:
-        """Whom."""
-
-    @property
-    def account_name(self) -> str | None:
-        """What it is called."""
-
-    @property
-    def source(self) -> str:
-        """What was asked."""
-
-    @property
-    def status(self) -> Status:
-        """Whether it was answered."""
 
 
 class Span(NamedTuple):
@@ -106,7 +76,7 @@ class Scope:
         rows = self._records("select * from coverage order by account_id, source")
         found = [msgspec.convert(row, Coverage) for row in rows]
         missing = self.accounts.keys() - {row.account_id for row in found}
-        found += [Coverage(account, _ENTRY, "failed", NOT_REACHED) for account in missing]
+        found += [Coverage(account, ENTRY, "failed", NOT_REACHED) for account in missing]
         return tuple(sorted(found, key=lambda row: row.account_id) if missing else found)
 
     @cached_property
@@ -149,7 +119,7 @@ class Scope:
 
     def _silent(self, needs: tuple[str, ...]) -> Iterable[tuple[str, str]]:
         for account, rows in self._asked.items():
-            told = any(row.source in needs and row.status in _ANSWERED for row in rows)
+            told = any(row.source in needs and row.status in ANSWERED for row in rows)
             if not told and self.reach[account] != "skipped":
                 yield account, _why_unread(rows, needs)
 
@@ -166,29 +136,9 @@ class Scope:
         return [dict(zip(names, map(_aware, row), strict=True)) for row in self._engine.rows(result)]
 
 
-def reach_of(coverage: Iterable[Asked]) -> dict[str, Reach]:
-    """Say how far each account was read, by id, in the order of the rows."""
-    reach: dict[str, Reach] = {}
-    for row in coverage:
-        if row.source not in _NO_FACTS and row.status in _ANSWERED:
-            reach[row.account_id] = "read"
-        elif row.source == _LISTING and row.status == "skipped":
-            reach.setdefault(row.account_id, "skipped")
-        elif reach.get(row.account_id) != "read":
-            reach[row.account_id] = "unread"
-    return reach
-
-
-def accounts_in(coverage: Iterable[Asked]) -> dict[tuple[str, str | None], None]:
-    """Tell the accounts apart: by their ids, and by name (of a profile, say) those without a known id."""
-    return dict.fromkeys(
-        (row.account_id, row.account_name if row.account_id == UNKNOWN else None) for row in coverage
-    )
-
-
 def _why_unread(asked: Sequence[Coverage], needs: Sequence[str]) -> str:
     """Say in one line what stood in the way of reading an account."""
-    refused = [row for row in asked if row.source in _ENTRIES and row.status not in _ANSWERED]
+    refused = [row for row in asked if row.source in ENTRIES and row.status not in ANSWERED]
     if any(row.detail == NOT_REACHED for row in refused):
         return NOT_REACHED
     reasons = [
