@@ -25,6 +25,7 @@ from birthright.findings.model import AccountLine, Document, Finding, Remedy
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.pack import choose, load_pack
 from birthright.reports.formats import renderer
+from birthright.reports.interface import Report
 
 if TYPE_CHECKING:
     from birthright.policies.page import Page
@@ -269,7 +270,7 @@ def test_an_account_that_nobody_was_to_ask_is_not_in_order() -> None:
     document = judge([], asked=[closed])
     assert (document.complete, document.read, exit_code(document)) == (False, False, 3)
     out = io.StringIO()
-    renderer("terminal")(document, out)
+    renderer("terminal")(Report(document), out)
     assert "No account was read." in out.getvalue()
     assert "; no account was read" in out.getvalue()
     assert "No active access key" not in out.getvalue()

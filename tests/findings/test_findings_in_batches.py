@@ -22,6 +22,7 @@ from birthright.policies.evaluator import Evaluator
 from birthright.policies.pack import load_pack
 from birthright.policies.page import Page, parse_page
 from birthright.reports.formats import FORMATS, renderer
+from birthright.reports.interface import Report
 from policy_helpers import PAGE
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def judged(tables: "dict[str, pa.Table]", pages: Sequence[Page] = PAGES, batch_r
 def rendered(form: str, document: Document) -> str:
     """Render to text."""
     out = io.StringIO()
-    renderer(form)(document, out)
+    renderer(form)(Report(document), out)
     return out.getvalue()
 
 

@@ -18,6 +18,7 @@ from birthright.policies.pack import choose, load_pack
 from birthright.reports.csv import COLUMNS
 from birthright.reports.explanation import cli_commands
 from birthright.reports.formats import FORMATS, format_of, renderer
+from birthright.reports.interface import Report
 from birthright.reports.rows import render_rows
 from birthright.text import cell, printable
 
@@ -59,7 +60,7 @@ def document(findings: tuple[Finding, ...], *, accounts: int = 1) -> Document:
 def written(form: str, what: Document) -> str:
     """Render to text."""
     out = io.StringIO()
-    renderer(form)(what, out)
+    renderer(form)(Report(what), out)
     return out.getvalue()
 
 
@@ -138,8 +139,8 @@ def test_thousands_of_findings_cost_little() -> None:
 
 def test_the_format_follows_the_ending() -> None:
     """Each format has its ending; another one is wrong usage that names them all."""
-    for name, (_, ending) in FORMATS.items():
-        assert format_of(Path(f"x{ending}")) == name
+    for name, form in FORMATS.items():
+        assert format_of(Path(f"x{form.ending}")) == name
     with pytest.raises(UsageError, match=r"\.csv"):
         format_of(Path("x.pdf"))
 

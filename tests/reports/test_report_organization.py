@@ -8,6 +8,7 @@ import msgspec
 
 from birthright.findings.model import AccountLine, CoverageLine, Document, Finding, OuLine, Scan, Summary
 from birthright.reports.formats import renderer
+from birthright.reports.interface import Report
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 SCAN = Scan("20261122T100000Z-000000", NOW, "0", "keys")
@@ -48,7 +49,7 @@ def document(
 def shown(what: Document) -> str:
     """Render for people."""
     out = io.StringIO()
-    renderer("terminal")(what, out)
+    renderer("terminal")(Report(what), out)
     return out.getvalue()
 
 

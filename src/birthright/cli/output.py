@@ -12,7 +12,7 @@ import click
 from birthright.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
-    from birthright.findings.model import Document
+    from birthright.reports.interface import Report
 
 
 def check_outputs(files: Sequence[Path], form: str | None) -> None:
@@ -34,30 +34,30 @@ def check_outputs(files: Sequence[Path], form: str | None) -> None:
 
 def shows_evidence(files: Sequence[Path], form: str | None) -> bool:
     """Whether any output will show what a verdict rests on."""
-    from birthright.reports.formats import format_of
+    from birthright.reports.formats import FORMATS, format_of
 
     forms = {form or format_of(file) for file in files} | {form or "terminal"}
-    return bool(forms & {"json", "jsonl"})
+    return any(FORMATS[name].evidence for name in forms)
 
 
-def deliver(document: "Document", files: Sequence[Path], form: str | None) -> None:
+def deliver(report: "Report", files: Sequence[Path], form: str | None) -> None:
     """Write the files, each whole or not at all; print unless --format sent the output into a file."""
     from birthright.atomic import open_atomically
     from birthright.reports.formats import format_of, renderer
 
     for file in files:
         with open_atomically(file) as out:
-            renderer(form or format_of(file))(document, out)
+            renderer(form or format_of(file))(report, out)
     if not (files and form):
-        _print(document, form or "terminal")
+        _print(report, form or "terminal")
 
 
-def _print(document: "Document", form: str) -> None:
+def _print(report: "Report", form: str) -> None:
     """Print; whoever stops reading has seen enough, and the verdict is still the exit code."""
     from birthright.reports.formats import renderer
 
     try:
-        renderer(form)(document, sys.stdout)
+        renderer(form)(report, sys.stdout)
         sys.stdout.flush()
     except BrokenPipeError:
         silence_stdout()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from birthright.facts.snapshot import ScanInfo
     from birthright.facts.store import Store
     from birthright.findings.build import Selection
-    from birthright.findings.model import Document
+    from birthright.reports.interface import Report
     from birthright.settings import ScanSettings
 
 _PATH = click.Path(path_type=Path)
@@ -107,8 +107,9 @@ def run_scan(options: dict[str, Any]) -> int:
     _check_choices(options)
     check_outputs(options["output"], options["form"])
     _log(options["verbose"])
-    document = _document(options)
-    deliver(document, options["output"], options["form"])
+    report = _report(options)
+    document = report.document
+    deliver(report, options["output"], options["form"])
     if options["form"] in {"csv", "jsonl"}:
         # The others say it themselves.
         warn_incomplete(document.scan, complete=document.complete)
@@ -134,10 +135,11 @@ def _exclude(options: dict[str, Any], one: str, others: "Iterable[str]") -> None
         raise UsageError(f"--{first} and --{clash.replace('_', '-')} exclude each other")
 
 
-def _document(options: dict[str, Any]) -> "Document":
+def _report(options: dict[str, Any]) -> "Report":
     from birthright.cli.common import adjusted, judge, open_store, pages_of, saved_selection, select
     from birthright.cli.output import shows_evidence
     from birthright.facts.snapshot import find_unfinished, load_info, scan_dir
+    from birthright.reports.interface import Report
     from birthright.settings import load_settings
 
     settings = load_settings(options["config"])
@@ -154,7 +156,7 @@ def _document(options: dict[str, Any]) -> "Document":
     pages = pages_of(selection)
     if not options["saved"]:
         info = _read_and_save(options, settings.scan, selection, store)
-    return judge(
+    document = judge(
         scan_dir(store, info.id),
         info,
         pages,
@@ -162,6 +164,7 @@ def _document(options: dict[str, Any]) -> "Document":
         passes=options["passes"],
         evidence=shows_evidence(options["output"], options["form"]),
     )
+    return Report(document, {page.id: page for page in pages})
 
 
 def _read_and_save(

@@ -45,6 +45,7 @@ def policy_line(tally: Tally) -> PolicyLine:
         fail=total.failed,
         unknown=total.unknown,
         passed=total.passed,
+        sha256=tally.page.sha256,
     )
 
 

@@ -5,7 +5,7 @@ against it. Times are UTC.
 """
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 import msgspec
@@ -21,6 +21,13 @@ SCHEMA = "birthright.findings/1"
 # review: a person has to look, because the key is root's or its use is not known. none: not a key's fault.
 Remedy = Literal["retire", "rotate", "review", "none"]
 
+# Against an earlier scan. new: not there before. reappeared: there once, then fixed, and there again.
+State = Literal["new", "persisting", "fixed", "reappeared"]
+
+# active: it covers a finding. expiring: it does, and ends soon. expired: it is over. unmatched: it covers
+# nothing any more. unread: what it is about was not read, so nobody knows.
+WaiverState = Literal["active", "expiring", "expired", "unmatched", "unread"]
+
 
 class Evidence(msgspec.Struct, frozen=True, gc=False):
     """One fact a verdict rests on: `value` as AWS said it in `source`, at `as_of`; None is "not known"."""
@@ -31,12 +38,24 @@ class Evidence(msgspec.Struct, frozen=True, gc=False):
     as_of: datetime | None = None
 
 
+class Waiver(msgspec.Struct, frozen=True, gc=False):
+    """Somebody's decision to accept a finding, through the day `expires` (UTC)."""
+
+    reason: str
+    owner: str
+    ticket: str | None
+    created: date
+    expires: date
+
+
 class Finding(msgspec.Struct, frozen=True, gc=False):
     """One policy's verdict on one subject.
 
     `fingerprint` names the same finding in every scan, on every machine, at every depth. `access_key_id`
     is None where only the credential report was read. `gap_seconds` is key creation minus user creation.
     `user_keys` is how many keys the user of this key has, active or not; None where they were not listed.
+    `state` is how it stands against an earlier scan, `first_seen` the instant of the first scan that had it;
+    both are None where nothing was compared. `waiver` is why a failure is accepted; None where it is not.
     """
 
     fingerprint: str
@@ -58,6 +77,9 @@ class Finding(msgspec.Struct, frozen=True, gc=False):
     reason: str
     evidence: tuple[Evidence, ...]
     user_keys: int | None = None
+    state: State | None = None
+    first_seen: datetime | None = None
+    waiver: Waiver | None = None
 
 
 class Scan(msgspec.Struct, frozen=True):
@@ -78,7 +100,7 @@ class Scan(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
-    """What was looked at, and how many findings there are of each verdict."""
+    """What was looked at, and how many findings there are of each verdict; `waived` is apart."""
 
     accounts: int
     principals: int
@@ -108,7 +130,7 @@ class CoverageLine(msgspec.Struct, frozen=True):
 
 
 class PolicyLine(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
-    """One policy as it was run: its parameters and its counts."""
+    """One policy as it was run: its parameters, its counts, its page's digest (None is not known)."""
 
     id: str
     title: str
@@ -118,6 +140,8 @@ class PolicyLine(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
     fail: int
     unknown: int
     passed: int
+    waived: int = 0
+    sha256: str | None = None
 
 
 class AccountLine(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
@@ -136,6 +160,7 @@ class AccountLine(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
     fail: int = 0
     unknown: int = 0
     passed: int = 0
+    waived: int = 0
 
 
 class OuLine(msgspec.Struct, frozen=True):
@@ -148,6 +173,64 @@ class OuLine(msgspec.Struct, frozen=True):
     fail: int
     unknown: int
     unread: int
+    waived: int = 0
+
+
+class WaiverLine(msgspec.Struct, frozen=True):
+    """One entry of the waivers' file, how it stands, and how many findings it covers.
+
+    `account` and `user` may be patterns (`*`, `?`). `access_key_id` is None where the policy is not about
+    keys.
+    """
+
+    policy: str
+    account: str
+    user: str
+    access_key_id: str | None
+    reason: str
+    owner: str
+    ticket: str | None
+    created: date
+    expires: date
+    state: WaiverState
+    findings: int
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """How the findings stand against an earlier scan: how many of each state.
+
+    `unread` of the earlier ones are of subjects that this scan could not read: nobody knows whether they are
+    fixed. Waived findings are counted as well.
+    """
+
+    since: str
+    since_as_of: datetime
+    new: int
+    persisting: int
+    reappeared: int
+    fixed: int
+    unread: int
+
+
+class PastScan(msgspec.Struct, frozen=True):
+    """What one scan, judged by today's policies, said: failures by policy, the unknown ones together.
+
+    `new` and `fixed` are against the scan before it; waived findings are among the failures.
+    """
+
+    id: str
+    as_of: datetime
+    complete: bool
+    accounts: int
+    failing: dict[str, int]
+    unknown: int
+    new: int
+    fixed: int
+
+    @property
+    def fail(self) -> int:
+        """All failures."""
+        return sum(self.failing.values())
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -155,7 +238,9 @@ class Document(msgspec.Struct, frozen=True):
 
     `findings` are in order and can be gone through again and again; of a large scan they are made anew each
     time, so that they are never all there (`stream.py`). `accounts` is empty in documents that were written
-    before it was added; `ous` also where the accounts' units are not known.
+    before it was added; `ous` also where the accounts' units are not known. `waivers` are all that were
+    looked at. `changes` is None, and `fixed` (findings of the earlier scan) and `history` (oldest first, this
+    scan last) are empty, where nothing was compared.
     """
 
     schema: str
@@ -166,6 +251,10 @@ class Document(msgspec.Struct, frozen=True):
     findings: Collection[Finding]
     accounts: tuple[AccountLine, ...] = ()
     ous: tuple[OuLine, ...] = ()
+    waivers: tuple[WaiverLine, ...] = ()
+    changes: Changes | None = None
+    fixed: tuple[Finding, ...] = ()
+    history: tuple[PastScan, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.findings, list):

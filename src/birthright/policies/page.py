@@ -3,6 +3,7 @@
 The page is data. Reading it checks its form only; `evaluator.py` checks and runs its rule.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from datetime import timedelta
@@ -98,6 +99,11 @@ class Page(msgspec.Struct, frozen=True):
     def needs(self) -> tuple[Source, ...]:
         """The AWS reads of which one must have been answered."""
         return self.front.needs or _NEEDS[self.front.subject]
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the whole page, in hexadecimal."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
 
     @property
     def body(self) -> str:

@@ -4,29 +4,40 @@ from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from birthright.errors import UsageError
-from birthright.reports.interface import Renderer
 
-# format -> module, file ending. A module is imported when it is asked for.
-FORMATS: Mapping[str, tuple[str, str]] = MappingProxyType({
-    "terminal": ("birthright.reports.terminal", ".txt"),
-    "json": ("birthright.reports.json", ".json"),
-    "jsonl": ("birthright.reports.jsonl", ".jsonl"),
-    "csv": ("birthright.reports.csv", ".csv"),
+if TYPE_CHECKING:
+    from birthright.reports.interface import Renderer
+
+
+class Format(NamedTuple):
+    """Its module, imported when it is asked for; the ending of its files; whether it shows evidence."""
+
+    module: str
+    ending: str
+    evidence: bool
+
+
+FORMATS: Mapping[str, Format] = MappingProxyType({
+    "terminal": Format("birthright.reports.terminal", ".txt", evidence=False),
+    "json": Format("birthright.reports.json", ".json", evidence=True),
+    "jsonl": Format("birthright.reports.jsonl", ".jsonl", evidence=True),
+    "csv": Format("birthright.reports.csv", ".csv", evidence=False),
 })  # fmt: skip
 
 
-def renderer(name: str) -> Renderer:
+def renderer(name: str) -> "Renderer":
     """Return the function that writes a format."""
-    render: Renderer = import_module(FORMATS[name][0]).render
+    render: Renderer = import_module(FORMATS[name].module).render
     return render
 
 
 def format_of(path: Path) -> str:
-    """Choose the format by a file's ending. Raises UsageError."""
-    for name, (_, ending) in FORMATS.items():
-        if path.name.endswith(ending):
-            return name
-    endings = ", ".join(ending for _, ending in FORMATS.values())
+    """Choose the format by a file's ending; the longest that fits. Raises UsageError."""
+    fitting = [(len(form.ending), name) for name, form in FORMATS.items() if path.name.endswith(form.ending)]
+    if fitting:
+        return max(fitting)[1]
+    endings = ", ".join(form.ending for form in FORMATS.values())
     raise UsageError(f"no format is known for {path.name!r}", f"name it {endings}, or say --format")

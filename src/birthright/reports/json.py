@@ -6,14 +6,16 @@ from typing import TextIO
 
 import msgspec
 
-from birthright.findings.model import Document, Finding
+from birthright.findings.model import Finding
+from birthright.reports.interface import Report
 
 _NONE = '\n  "findings": []'
 _AT_A_TIME = 256
 
 
-def render(document: Document, out: TextIO) -> None:
+def render(report: Report, out: TextIO) -> None:
     """Write the whole document, indented, with a final newline; findings as they come."""
+    document = report.document
     # No text within JSON holds a line end: the place is found once.
     before, none, after = _indented(msgspec.structs.replace(document, findings=())).partition(_NONE)
     out.write(before)

@@ -6,12 +6,13 @@ from typing import TextIO
 import msgspec
 
 from birthright.findings.model import Document
+from birthright.reports.interface import Report
 
 
-def render(document: Document, out: TextIO) -> None:
+def render(report: Report, out: TextIO) -> None:
     """Write the lines."""
     encoder = msgspec.json.Encoder()
-    for kind, value in _lines(document):
+    for kind, value in _lines(report.document):
         fields = msgspec.to_builtins(value, builtin_types=())
         out.write(encoder.encode({"kind": kind, **fields}).decode())
         out.write("\n")

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from birthright.findings.model import CoverageLine, Document, Finding, PolicyLine, Remedy
+from birthright.reports.interface import Report
 from birthright.reports.order import FIRST, RISKS
 from birthright.reports.organization import Accounts, named, print_coverage, print_units, print_worst
 from birthright.reports.survey import SHOWN, Sample, Survey, survey
@@ -28,9 +29,9 @@ _DATES_FIT = 110  # columns: from there on a table has room for the day a key wa
 _GAP = 2
 
 
-def render(document: Document, out: TextIO) -> None:
+def render(report: Report, out: TextIO) -> None:
     """Write it for people; colours only where `out` is a terminal."""
-    write_console(out, lambda console: _draw(console, document))
+    write_console(out, lambda console: _draw(console, report.document))
 
 
 def _draw(console: Console, document: Document) -> None:
