@@ -18,7 +18,8 @@ class ScanSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[scan]`; durations as text like 5m. None: not said.
 
     `org`, `ou`, `include`, `exclude`, `accounts` (a file) and `profiles` say which accounts are read, `role`
-    and what follows it how they are entered.
+    and what follows it how they are entered; `waivers` (a file), `since` and `fail_on` what becomes of the
+    findings.
     """
 
     policy: tuple[str, ...] = ()
@@ -43,6 +44,9 @@ class ScanSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     role_everywhere: bool | None = None
     max_calls: Annotated[int, msgspec.Meta(ge=1, le=5000)] | None = None
     dask: str | None = None
+    waivers: str | None = None
+    since: str | None = None
+    fail_on: str | None = None
 
 
 class RetirementSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

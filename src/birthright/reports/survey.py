@@ -68,7 +68,10 @@ class Unknowns:
 
 
 class Survey:
-    """What a report for people needs of the findings. `born` counts, by remedy, the failures of FIRST."""
+    """What a report for people needs of the findings, but for waived ones.
+
+    `born` counts, by remedy, the failures of FIRST.
+    """
 
     def __init__(self) -> None:
         self.failing: dict[Remedy, Sample] = {remedy: Sample() for remedy in REMEDIES}
@@ -77,7 +80,7 @@ class Survey:
 
     def add(self, findings: Sequence[Finding], *, several: bool) -> None:
         """Take the failures and unknowns of one account, which may be one of several."""
-        failing = [finding for finding in findings if finding.verdict == "fail"]
+        failing = [finding for finding in findings if finding.verdict == "fail" and not finding.waiver]
         self.born.update(finding.remedy for finding in failing if finding.policy == FIRST)
         for group in by_subject(failing):
             self.failing[_remedy(group)].add(sorted(group, key=weight_of))

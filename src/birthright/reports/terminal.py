@@ -12,6 +12,7 @@ from birthright.findings.model import CoverageLine, Document, Finding, PolicyLin
 from birthright.reports.interface import Report
 from birthright.reports.order import FIRST, RISKS
 from birthright.reports.organization import Accounts, named, print_coverage, print_units, print_worst
+from birthright.reports.standing import age_of, print_changes, print_fixed, print_waivers
 from birthright.reports.survey import SHOWN, Sample, Survey, survey
 from birthright.text import printable, write_console
 from birthright.times import format_duration
@@ -27,6 +28,7 @@ _READS = ("AssumeRole", "GetCredentialReport", "ListUsers", "ListAccessKeys", "G
 _KEY_ID = 20
 _DATES_FIT = 110  # columns: from there on a table has room for the day a key was made
 _GAP = 2
+_FRESH = frozenset({"new", "again"})
 
 
 def render(report: Report, out: TextIO) -> None:
@@ -47,6 +49,7 @@ def _draw(console: Console, document: Document) -> None:
         _print_headline(console, document, found)
     else:
         console.print(Text("No account was read.", "bold yellow"))
+    print_changes(console, document.changes)
     if accounts.several:
         print_units(console, document)
         print_worst(console, document)
@@ -54,7 +57,9 @@ def _draw(console: Console, document: Document) -> None:
         if found.failing[remedy].count:
             group = found.failing[remedy]
             _print_group(console, document, Text(title, f"bold {colour}"), group, several=accounts.several)
+    print_fixed(console, document)
     _print_unknown(console, found)
+    print_waivers(console, document.waivers)
     _print_policies(console, document)
     if accounts.several:
         print_coverage(console, document)
@@ -73,7 +78,7 @@ def _title(document: Document, accounts: Accounts) -> Text:
 
 
 def _print_headline(console: Console, document: Document, found: Survey) -> None:
-    """Answer the question birthright is asked first."""
+    """Answer the question birthright is asked first; what was accepted is not counted."""
     line = next((line for line in document.policies if line.id == FIRST), None)
     if line is None:
         return
@@ -83,6 +88,10 @@ def _print_headline(console: Console, document: Document, found: Survey) -> None
         console.print(Text.assemble(fact, f": {_by_remedy(found)}."))
     elif line.unknown:
         text = "No key is known to be born with its user, but not every key could be judged."
+        console.print(Text(text, "yellow"))
+    elif line.waived:
+        keys = "key that was" if line.waived == 1 else "keys that were"
+        text = f"{line.waived} active access {keys} created together with their user: waived."
         console.print(Text(text, "yellow"))
     else:
         console.print(Text("No active access key was created together with its user.", "green"))
@@ -104,10 +113,10 @@ def _print_group(console: Console, document: Document, title: Text, group: Sampl
     dated = console.width >= _DATES_FIT
     keys = any(findings[0].access_key_id or findings[0].created_at for findings in group.shown)
     names = [("account", several), ("user", True), ("access key", keys), ("made", keys and dated)]
-    names += [("last used", keys), ("why", True)]
+    names += [("last used", keys), ("known", document.changes is not None), ("why", True)]
     table = _table(*(name for name, wanted in names if wanted))
     for column in table.columns:
-        if column.header in {"account", "access key", "made", "last used"}:
+        if column.header in {"account", "access key", "made", "last used", "known"}:
             column.no_wrap = True
         if column.header == "access key":
             # Half a key id is none.
@@ -130,8 +139,14 @@ def _cells(findings: Sequence[Finding], as_of: datetime) -> Iterator[str]:
     yield first.access_key_id or ("(id not read)" if first.created_at else "")
     yield f"{first.created_at:%Y-%m-%d}" if first.created_at else ""
     yield _last_used(first, as_of)
+    yield min((age_of(finding, as_of) for finding in findings), key=_newest)
     more = len(findings) - 1
     yield printable(first.reason) + (f" (+{more})" if more else "")
+
+
+def _newest(age: str) -> bool:
+    """Put first what is not known for long: of a key's findings one may be new."""
+    return age not in _FRESH
 
 
 def _last_used(finding: Finding, as_of: datetime) -> str:
@@ -160,7 +175,8 @@ def _print_unknown(console: Console, found: Survey) -> None:
 
 
 def _print_policies(console: Console, document: Document) -> None:
-    table = _table("policy", "risk", "fail", "unknown", "pass")
+    waived = ["waived"] if document.summary.waived else []
+    table = _table("policy", "risk", "fail", *waived, "unknown", "pass")
     for column in table.columns:
         column.no_wrap = column.header != "policy"
         column.justify = "left" if column.header in {"policy", "risk"} else "right"
@@ -175,6 +191,7 @@ def _print_policies(console: Console, document: Document) -> None:
             Text(line.id, colour),
             Text(line.risk),
             fail,
+            *([Text(str(line.waived), "" if line.waived else "dim")] if waived else []),
             Text(str(line.unknown)),
             Text(str(line.passed)),
         ]
@@ -222,8 +239,9 @@ def _verdict(document: Document) -> Text:
     summary = document.summary
     colour = "red" if summary.fail else "yellow" if summary.unknown or not document.complete else "green"
     failures = f"{summary.fail} failure{'' if summary.fail == 1 else 's'}"
+    waived = f", {summary.waived} waived" if summary.waived else ""
     text = Text.assemble(
-        (f"{failures}, {summary.unknown} unknown, {summary.passed} passed", f"bold {colour}"),
+        (f"{failures}, {summary.unknown} unknown, {summary.passed} passed{waived}", f"bold {colour}"),
         f" over {summary.principals} principals and {summary.access_keys} access keys",
     )
     if not document.complete:

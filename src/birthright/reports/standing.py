@@ -1,0 +1,85 @@
+"""The parts of the terminal's report that say how findings stand: against an earlier scan, and waived."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from birthright.findings.model import Changes, Document, Finding, WaiverLine, WaiverState
+from birthright.reports.survey import SHOWN
+from birthright.text import printable
+from birthright.times import format_duration
+
+_GAP = 2
+# What somebody has to look at, the most urgent first.
+_TO_DO: dict[WaiverState, str] = {
+    "expired": "is over since {expires}",
+    "unmatched": "covers nothing any more: remove it",
+    "expiring": "ends on {expires}",
+    "unread": "is about something that was not read",
+}
+
+
+def age_of(finding: Finding, as_of: datetime) -> str:
+    """Say how long a finding has been known: `new`, `again`, or `12 d`; nothing if it was not compared."""
+    if finding.state == "new" or finding.first_seen is None:
+        return finding.state or ""
+    if finding.state == "reappeared":
+        return "again"
+    return " ".join(format_duration(max(as_of - finding.first_seen, timedelta())).split()[:2])
+
+
+def print_changes(console: Console, changes: Changes | None) -> None:
+    """Say in a line what is new and what is fixed."""
+    if changes is None:
+        return
+    since = f"Since {changes.since_as_of:%Y-%m-%d %H:%M} UTC"
+    words = [(changes.new, "new", "bold red"), (changes.reappeared, "there again", "bold red")]
+    words += [(changes.fixed, "fixed", "green"), (changes.persisting, "as before", "dim")]
+    words += [(changes.unread, "not read this time", "yellow")] if changes.unread else []
+    text = Text(f"{since}: ")
+    for place, (count, word, colour) in enumerate(words):
+        text.append(", " if place else "").append(f"{count} {word}", colour if count else "dim")
+    console.print(text.append("."))
+
+
+def print_fixed(console: Console, document: Document) -> None:
+    """Name what failed in the earlier scan and does not any more."""
+    if not document.fixed:
+        return
+    table = _table("user", "access key", "policy")
+    for finding in document.fixed[:SHOWN]:
+        words = (finding.user_name or finding.account_id, finding.access_key_id or "", finding.policy)
+        table.add_row(*(Text(printable(word)) for word in words))
+    console.print()
+    console.print(Text(f"Fixed ({len(document.fixed)})", "bold green"))
+    console.print(table)
+    if len(document.fixed) > SHOWN:
+        console.print(Text(f"and {len(document.fixed) - SHOWN} more: -o findings.json has all", "dim"))
+
+
+def print_waivers(console: Console, waivers: Sequence[WaiverLine]) -> None:
+    """Say which waivers somebody has to look at; those that simply hold are in the counts."""
+    found = [line for line in waivers if line.state in _TO_DO]
+    if not found:
+        return
+    table = _table("policy", "user", "access key", "owner", "")
+    order = [*_TO_DO]
+    for line in sorted(found, key=lambda line: order.index(line.state))[:SHOWN]:
+        why = _TO_DO[line.state].format(expires=line.expires)
+        words = (line.policy, line.user, line.access_key_id or "", line.owner, why)
+        table.add_row(*(Text(printable(word), "yellow" if line.state == "expired" else "") for word in words))
+    console.print()
+    console.print(Text(f"Waivers to look at ({len(found)} of {len(waivers)})", "bold yellow"))
+    console.print(table)
+    if len(found) > SHOWN:
+        console.print(Text(f"and {len(found) - SHOWN} more: -o findings.json has all", "dim"))
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="dim", pad_edge=False)
+    for name in names:
+        table.add_column(name, overflow="fold", no_wrap=name == "access key")
+    return table
