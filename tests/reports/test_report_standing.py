@@ -34,9 +34,11 @@ def finding(**values: Any) -> Finding:  # noqa: ANN401 - any field
     """Make a failure of a key."""
     usual: dict[str, Any] = {
         "fingerprint": "0" * 32, "policy": BORN, "verdict": "fail", "risk": "low",
-        "account_id": "111122223333", "user_name": "alice", "user_arn": "arn:aws:iam::111122223333:user/alice",
+        "account_id": "111122223333", "user_name": "alice",
+        "user_arn": "arn:aws:iam::111122223333:user/alice",
         "access_key_id": "AKIAIOSFODNN7EXAMPLE", "status": "Active",
-        "created_at": NOW, "user_created_at": NOW, "gap_seconds": 0, "ever_used": False, "last_used_at": None, "console_password": False,
+        "created_at": NOW, "user_created_at": NOW, "gap_seconds": 0, "ever_used": False,
+        "last_used_at": None, "console_password": False,
         "remedy": "retire", "reason": "created 0 s after its user", "evidence": (),
     }  # fmt: skip
     return Finding(**{**usual, **values})
