@@ -75,7 +75,8 @@ from (select *, chance(k, 40) < 0.75 as used,
 _COVERAGE = """
 select (100000000000 + account)::varchar as account_id, source, 'ok' as status, '' as detail,
        null as account_name, 'aws' as partition, 1 as "rows", 1 as calls, 0 as throttled, 0.1 as seconds,
-       $as_of as as_of, case source when 'GetCredentialReport' then $as_of end as report_generated_at
+       $as_of as as_of, case source when 'GetCredentialReport' then $as_of end as report_generated_at,
+       null::varchar as sha256
 from (select unnest($accounts) as account),
      (select unnest(['AssumeRole', 'GetCredentialReport', 'ListUsers', 'ListAccessKeys',
                      'GetAccessKeyLastUsed']) as source)

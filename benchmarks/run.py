@@ -7,6 +7,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 
 import fleet
+import formats
+import history
+import html_report
 import judging
 import one_account
 import retiring
@@ -19,6 +22,9 @@ BENCHMARKS: Mapping[str, Callable[[], Iterator[Row]]] = {
     "keys": one_account.keys_rows,
     "throttled": one_account.throttled_rows,
     "judging": judging.rows,
+    "formats": formats.rows,
+    "html": html_report.rows,
+    "history": history.rows,
     "retiring": retiring.rows,
 }
 # Minutes long: `make bench-fleet`.

@@ -18,9 +18,9 @@ from birthright.findings.build import (
     Selection,
     build_document,
     by_subject,
-    exit_code,
     overrides_of,
 )
+from birthright.findings.grading import exit_code
 from birthright.findings.model import AccountLine, Document, Finding, Remedy
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.pack import choose, load_pack

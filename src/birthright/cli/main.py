@@ -14,16 +14,20 @@ from birthright import __version__
 from birthright.cli import (
     apply,
     demo,
+    evidence,
     explain,
+    history,
     journal,
     permissions,
     plan,
     policy,
     query,
+    report,
     sandbox,
     scan,
     status,
     undo,
+    waive,
 )
 from birthright.cli.output import silence_stdout
 from birthright.errors import BirthrightError
@@ -53,6 +57,7 @@ def commands() -> None:
     birthright demo            a made-up account, without credentials or network
     birthright scan            your AWS account; it only reads
     birthright explain USER    what was seen, the rule, and what to do
+    birthright report -o r.html  the same for people, programs and dashboards
     birthright plan            what would be retired or rotated, and why not
     birthright apply PLAN      do it, step by step, in the journal
 
@@ -66,6 +71,10 @@ _MODULES = (
     scan,
     demo,
     explain,
+    report,
+    history,
+    waive,
+    evidence,
     query,
     policy,
     plan,

@@ -14,6 +14,7 @@ _OPTIONS = {
     "read": ("depth",),
     "org": ("role", "tags"),
     "retire": ("handover", "rotate", "annotate"),
+    "security-hub": (),
 }
 
 
@@ -21,10 +22,11 @@ _OPTIONS = {
 @click.option(
     "--for",
     "purpose",
-    type=click.Choice(["read", "org", "retire"]),
+    type=click.Choice(list(_OPTIONS)),
     default="read",
     show_default=True,
-    help="To scan an account, to scan an organization's accounts through a role, or to retire keys.",
+    help="To scan an account, to scan an organization's accounts through a role, to retire keys, or to push"
+    " findings to Security Hub.",
 )
 @click.option(
     "--depth",
@@ -49,7 +51,7 @@ _OPTIONS = {
 @config_option
 @click.pass_context
 def command(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - click's options
-    """Print the least IAM policy that a scan needs, or that retiring keys needs.
+    """Print the least IAM policy that a scan needs, or that retiring keys or a push of findings needs.
 
     A scan of an organization needs two: 'read' for the role in every account, and 'org' for whoever takes
     it on.
@@ -59,8 +61,8 @@ def command(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 
     if not re.fullmatch(r"aws(-[a-z]+)*", options["partition"]):
         raise UsageError(f"{options['partition']!r} is not a partition", "it is aws, aws-cn, aws-us-gov, ...")
     _refuse_others(context, options["purpose"])
-    make = {"read": _reading, "org": _organization, "retire": _retiring}[options["purpose"]]
-    click.echo(json.dumps(make(options), indent=2))
+    make = {"read": _reading, "org": _organization, "retire": _retiring, "security-hub": _pushing}
+    click.echo(json.dumps(make[options["purpose"]](options), indent=2))
 
 
 def _reading(options: dict[str, Any]) -> dict[str, object]:
@@ -87,6 +89,12 @@ def _retiring(options: dict[str, Any]) -> dict[str, object]:
         rotate=options["rotate"],
         annotate=options["annotate"],
     )
+
+
+def _pushing(options: dict[str, Any]) -> dict[str, object]:
+    from birthright.delivery.permissions import push_policy
+
+    return push_policy(options["partition"])
 
 
 def _configured(config: Path | None) -> tuple[str, ...]:

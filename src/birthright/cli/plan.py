@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from birthright.cli.common import config_option, store_option
+from birthright.cli.outcome import waiver_options, waivers_of
 from birthright.cli.own_keys import own_keys
 from birthright.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import timedelta
 
     from birthright.findings.build import Selection
@@ -43,6 +45,7 @@ _REFUSED = 1
     metavar="SPEC",
     help="Where the secrets of new keys go, like secrets-manager:birthright/{user_name}.",
 )
+@waiver_options
 @click.option("--allow-ses", is_flag=True, help="Plan also for keys last used for ses (SMTP passwords).")
 @click.option("--annotate", is_flag=True, help="Let apply say in a key's description that it was disabled.")
 @click.option(
@@ -105,7 +108,7 @@ def _planned(options: dict[str, Any]) -> "tuple[Plan, list[str]]":
 
     settings = load_settings(options["config"])
     choices = _choices(options, settings)
-    document = _document(options, settings)
+    document = _document(options, settings, _waiving(options, settings))
     plan = build_plan(document, _terms(settings.retirement), choices, now())
     warn_incomplete(document.scan, complete=document.complete)
     return plan, unmatched(document, choices)
@@ -152,23 +155,36 @@ def _expires(text: str) -> "timedelta":
         raise UsageError(f"--expires: {error.message}", error.hint) from error
 
 
-def _document(options: dict[str, Any], settings: "Settings") -> "Document":
+def _waiving(options: dict[str, Any], settings: "Settings") -> "Callable[[Document], Document]":
+    """Return what marks the findings that are accepted today. Raises UsageError."""
+    from birthright.findings.waiving import waive
+    from birthright.times import now
+
+    waivers = waivers_of(options, settings.scan)
+    return lambda document: document if waivers is None else waive(document, waivers, now().date())
+
+
+def _document(
+    options: dict[str, Any], settings: "Settings", waived: "Callable[[Document], Document]"
+) -> "Document":
     """Read a findings file, or judge a saved scan again."""
     from birthright.findings.read import load_document
 
     source = options["source"]
     if not source.endswith(".json") and not Path(source).is_file():
-        return _judged(options, settings)
+        return _judged(options, settings, waived)
     document = load_document(Path(source))
     judged = {line.id for line in document.policies}
     for policy in options["policy"]:
         if policy not in judged:
             hint = f"it was judged by {', '.join(sorted(judged))}" if judged else ""
             raise UsageError(f"{source} has no policy {policy!r}", hint)
-    return document
+    return waived(document)
 
 
-def _judged(options: dict[str, Any], settings: "Settings") -> "Document":
+def _judged(
+    options: dict[str, Any], settings: "Settings", waived: "Callable[[Document], Document]"
+) -> "Document":
     """Judge a saved scan's keys as they were judged; what passes is asked for, too: it names other keys.
 
     Of an organization's findings only those are held that a plan can need.
@@ -186,7 +202,7 @@ def _judged(options: dict[str, Any], settings: "Settings") -> "Document":
     pages = pages_of(selection)
     choose(pages, options["policy"])
     pages = [page for page in pages if page.front.subject == "access-key"]
-    document = judge(scan_dir(place, info.id), info, pages, selection, passes=True)
+    document = waived(judge(scan_dir(place, info.id), info, pages, selection, passes=True))
     return msgspec.structs.replace(document, findings=tuple(needed(document.findings)))
 
 

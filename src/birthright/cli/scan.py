@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from birthright.cli.common import config_option, policy_options, store_option
+from birthright.cli.outcome import outcome_options
 from birthright.cli.scan_many import HOW, WHICH, many_options
 from birthright.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from birthright.cli.outcome import Wishes
     from birthright.facts.snapshot import ScanInfo
     from birthright.facts.store import Store
     from birthright.findings.build import Selection
     from birthright.reports.interface import Report
-    from birthright.settings import ScanSettings
+    from birthright.settings import ScanSettings, Settings
 
 _PATH = click.Path(path_type=Path)
 
@@ -43,6 +45,9 @@ _PATH = click.Path(path_type=Path)
     help="List the keys also of users that had none when the report was made.",
 )
 @click.option(
+    "--raw", is_flag=True, help="Keep AWS's credential report beside the facts, for 'birthright evidence --raw'."
+)
+@click.option(
     "--credential-report",
     type=_PATH,
     metavar="FILE",
@@ -63,22 +68,7 @@ _PATH = click.Path(path_type=Path)
 )
 @many_options
 @policy_options
-@click.option("--all", "passes", is_flag=True, help="Give what passes, too (json, jsonl, csv).")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["terminal", "json", "jsonl", "csv"]),
-    help="What to print (default: terminal), or to write with -o.",
-)
-@click.option(
-    "-o",
-    "--output",
-    type=_PATH,
-    multiple=True,
-    metavar="FILE",
-    help="Write a file, whole or not at all; its ending (.json, .jsonl, .csv, .txt) says the format"
-    " unless --format does (repeatable).",
-)
+@outcome_options
 @store_option
 @config_option
 @click.option("-v", "--verbose", count=True, help="Say on stderr what is asked (-v) and answered (-vv).")
@@ -100,20 +90,14 @@ def command(**options: Any) -> int:  # noqa: ANN401 - click hands over what it p
 
 def run_scan(options: dict[str, Any]) -> int:
     """Scan as the command's options say; return the exit code."""
-    from birthright.cli.common import warn_incomplete
-    from birthright.cli.output import check_outputs, deliver
-    from birthright.findings.build import exit_code
+    from birthright.cli.outcome import conclude, wishes_of
+    from birthright.settings import load_settings
 
     _check_choices(options)
-    check_outputs(options["output"], options["form"])
+    settings = load_settings(options["config"])
+    wishes = wishes_of(options, settings.scan)
     _log(options["verbose"])
-    report = _report(options)
-    document = report.document
-    deliver(report, options["output"], options["form"])
-    if options["form"] in {"csv", "jsonl"}:
-        # The others say it themselves.
-        warn_incomplete(document.scan, complete=document.complete)
-    return exit_code(document)
+    return conclude(_report(options, settings, wishes), wishes)
 
 
 def _check_choices(options: dict[str, Any]) -> None:
@@ -123,9 +107,9 @@ def _check_choices(options: dict[str, Any]) -> None:
     many = (*WHICH, *HOW, "max_calls", "dask", "resume")
     if not options["credential_report"] and (options["access_keys"] or options["users"]):
         raise UsageError("--access-keys and --users go with --credential-report")
-    _exclude(options, "saved", (*files, *live, "profile", "region", *many))
+    _exclude(options, "saved", ("raw", *files, *live, "profile", "region", *many))
     _exclude(options, "credential_report", (*live, "profile", "region", *many))
-    _exclude(options, "resume", (*live, *WHICH, *HOW))
+    _exclude(options, "resume", ("raw", *live, *WHICH, *HOW))
 
 
 def _exclude(options: dict[str, Any], one: str, others: "Iterable[str]") -> None:
@@ -135,36 +119,45 @@ def _exclude(options: dict[str, Any], one: str, others: "Iterable[str]") -> None
         raise UsageError(f"--{first} and --{clash.replace('_', '-')} exclude each other")
 
 
-def _report(options: dict[str, Any]) -> "Report":
-    from birthright.cli.common import adjusted, judge, open_store, pages_of, saved_selection, select
-    from birthright.cli.output import shows_evidence
-    from birthright.facts.snapshot import find_unfinished, load_info, scan_dir
-    from birthright.reports.interface import Report
-    from birthright.settings import load_settings
+def _report(options: dict[str, Any], settings: "Settings", wishes: "Wishes") -> "Report":
+    from birthright.cli.common import open_store, pages_of
+    from birthright.cli.outcome import check_since, check_waivers, report_of
+    from birthright.findings.past import Judged
 
-    settings = load_settings(options["config"])
     store = open_store(options["store"], settings, options["profile"])
+    # What is wrong with any of these is told before AWS is asked.
+    options, selection = _selected(options, settings, store)
+    pages = pages_of(selection)
+    check_waivers(wishes, pages)
+    check_since(store, wishes.since)
+    info = _info(options, settings.scan, selection, store)
+    return report_of(Judged(store, info, pages, selection), wishes, passes=options["passes"])
+
+
+def _selected(
+    options: dict[str, Any], settings: "Settings", store: "Store"
+) -> "tuple[dict[str, Any], Selection]":
+    """Say which policies judge; a saved scan is judged as it was, unless --config says else."""
+    from birthright.cli.common import adjusted, saved_selection, select
+    from birthright.facts.snapshot import find_unfinished, load_info
+
     selection = select(options["policy"], options["policies"], options["settings"], settings)
     if options["resume"]:
         options = {**options, "resume": find_unfinished(store, options["resume"])}
     old = options["saved"] or options["resume"]
-    if old:
-        info = load_info(store, old)
-        if not options["config"]:
-            selection = adjusted(saved_selection(info), options)
-    # A wrong policy or parameter is told before AWS is asked.
-    pages = pages_of(selection)
-    if not options["saved"]:
-        info = _read_and_save(options, settings.scan, selection, store)
-    document = judge(
-        scan_dir(store, info.id),
-        info,
-        pages,
-        selection,
-        passes=options["passes"],
-        evidence=shows_evidence(options["output"], options["form"]),
-    )
-    return Report(document, {page.id: page for page in pages})
+    if old and not options["config"]:
+        selection = adjusted(saved_selection(load_info(store, old)), options)
+    return options, selection
+
+
+def _info(
+    options: dict[str, Any], settings: "ScanSettings", selection: "Selection", store: "Store"
+) -> "ScanInfo":
+    from birthright.facts.snapshot import load_info
+
+    if options["saved"]:
+        return load_info(store, options["saved"])
+    return _read_and_save(options, settings, selection, store)
 
 
 def _read_and_save(

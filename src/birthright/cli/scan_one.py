@@ -23,7 +23,8 @@ def read_one(
     if options["credential_report"]:
         from birthright.sources.files import collect_files, instant_of
 
-        facts = collect_files(options["credential_report"], options["access_keys"], options["users"])
+        files = options["credential_report"], options["access_keys"], options["users"]
+        facts = collect_files(*files, raw=options["raw"])
         return facts, instant_of(facts, present)
     return _live_facts(options, settings, present), present
 
@@ -54,6 +55,7 @@ def options_of(options: dict[str, Any], settings: "ScanSettings") -> "Options":
         report_deadline=_deadline(options["report_deadline"] or settings.report_deadline or "5m"),
         max_in_flight=options["max_in_flight"] or settings.max_in_flight or 50,
         all_users=bool(options["all_users"] if options["all_users"] is not None else settings.all_users),
+        raw=options["raw"],
     )
 
 

@@ -68,7 +68,11 @@ class AccessKey(msgspec.Struct, frozen=True, gc=False):
 
 
 class Coverage(msgspec.Struct, frozen=True, gc=False):
-    """What was asked of an account, and whether it was answered. `source` is the AWS operation's name."""
+    """What was asked of an account, and whether it was answered. `source` is the AWS operation's name.
+
+    `sha256` is the digest of what came, in hexadecimal (see docs/evidence.md); None where nothing came, and
+    in scans of a time when nobody made one.
+    """
 
     account_id: str
     source: str
@@ -82,6 +86,7 @@ class Coverage(msgspec.Struct, frozen=True, gc=False):
     seconds: float = 0.0
     as_of: datetime | None = None
     report_generated_at: datetime | None = None
+    sha256: str | None = None
 
 
 class Account(msgspec.Struct, frozen=True, gc=False):
@@ -100,8 +105,12 @@ class Account(msgspec.Struct, frozen=True, gc=False):
 
 
 class AccountFacts(msgspec.Struct, frozen=True):
-    """Everything known of one account after one collection."""
+    """Everything known of one account after one collection.
+
+    `report` is the credential report as it came, where it is to be kept.
+    """
 
     principals: tuple[Principal, ...]
     access_keys: tuple[AccessKey, ...]
     coverage: tuple[Coverage, ...]
+    report: bytes | None = None

@@ -6,7 +6,7 @@ put there whole. So whoever is killed has written nothing, and who writes the sa
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from birthright.facts.snapshot import (
     INFO,
     PARTS,
     READ,
+    REPORTS,
     Commit,
     File,
     Part,
@@ -148,7 +149,10 @@ class ScanWriter:
         rows = {table: [row for facts in accounts for row in getattr(facts, table)] for table in READ}
         tables = {table: to_table(rows[table], schemas[table]) for table in READ}
         complete = all(is_whole(facts.coverage) for facts in accounts)
-        return self._commit(name, tables, ids, complete=complete)
+        kept = [(account, facts.report) for account, facts in zip(ids, accounts, strict=True) if facts.report]
+        reports = {account: self._put_report(account, report) for account, report in kept}
+        part = Part(name, self._put_all(name, tables), complete, reports)
+        return self._commit(Commit(part, ids))
 
     def finish(self) -> ScanInfo:
         """Say which parts count, each account once, and that the scan is finished. Raises StoreError.
@@ -193,13 +197,14 @@ class ScanWriter:
             tables[table] = rows.filter(pc.invert(pc.is_in(rows["account_id"], pa.array(sorted(again)))))
         left = tuple(account for account in commit.accounts if account not in again)
         complete = WHOLE.issuperset(tables["coverage"]["status"].to_pylist())
-        return Commit(self._commit(commit.part.name, tables, left, complete=complete), left)
+        reports = {account: file for account, file in commit.part.reports.items() if account in left}
+        part = Part(commit.part.name, self._put_all(commit.part.name, tables), complete, reports)
+        return Commit(self._commit(Commit(part, left)), left)
 
     def _forget_broken(self) -> None:
         """Take back commits whose files are missing or were cut, so that their accounts are read again."""
         for name, commit in read_commits(self._place).items():
-            files = commit.part.files.items()
-            found = [(self._place.stat(f"{table}/{file.name}"), file) for table, file in files]
+            found = [(self._place.stat(f"{table}/{file.name}"), file) for table, file in _files(commit.part)]
             if any(there is None or there.size != file.size for there, file in found):
                 self._place.remove(f"{PARTS}/{name}")
 
@@ -214,16 +219,21 @@ class ScanWriter:
         except (OSError, pa.ArrowException) as error:
             raise _damaged(f"{self._place.name}/{table}/{name}", error) from error
 
-    def _commit(
-        self, name: str, tables: "dict[str, pa.Table]", accounts: tuple[str, ...], *, complete: bool
-    ) -> Part:
-        files = {table: self._put(table, name, rows) for table, rows in tables.items()}
-        part = Part(name, files, complete)
-        self._place.put(f"{PARTS}/{name}.json", _json(Commit(part, accounts)))
-        return part
+    def _commit(self, commit: Commit) -> Part:
+        self._place.put(f"{PARTS}/{commit.part.name}.json", _json(commit))
+        return commit.part
+
+    def _put_all(self, name: str, tables: "dict[str, pa.Table]") -> dict[str, File]:
+        return {table: self._put(table, name, rows) for table, rows in tables.items()}
+
+    def _put_report(self, account: str, data: bytes) -> File:
+        digest = hashlib.sha256(data).hexdigest()
+        file = File(f"{account}-{digest[:12]}.csv", len(data.splitlines()), len(data), digest)
+        self._place.put(f"{REPORTS}/{file.name}", data)
+        return file
 
     def _put(self, table: str, name: str, rows: "pa.Table") -> File:
-        data = _parquet(rows)
+        data = parquet_of(rows)
         digest = hashlib.sha256(data).hexdigest()
         file = File(f"{name}-{digest[:12]}.parquet", rows.num_rows, len(data), digest)
         self._place.put(f"{table}/{file.name}", data)
@@ -238,13 +248,20 @@ class ScanWriter:
 
     def _tidy(self) -> None:
         """Remove what the finished scan does not name: commits, and files of writers that got lost."""
-        named = {(table, file.name) for part in self.info.parts for table, file in part.files.items()}
-        for table in READ:
+        named = {(table, file.name) for part in self.info.parts for table, file in _files(part)}
+        for table in (*READ, REPORTS):
             for name in self._place.names(table):
                 if (table, name) not in named:
                     self._place.remove(f"{table}/{name}")
         self._place.remove(PARTS)
         self._place.remove(ASKED)
+
+
+def _files(part: Part) -> Iterator[tuple[str, File]]:
+    """Give all files of a part, each with the folder it is in."""
+    yield from part.files.items()
+    for file in part.reports.values():
+        yield REPORTS, file
 
 
 def _damaged(path: str, error: Exception) -> StoreError:
@@ -272,7 +289,7 @@ def _json(value: msgspec.Struct) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 
-def _parquet(table: "pa.Table") -> bytes:
+def parquet_of(table: "pa.Table") -> bytes:
     """Encode a table; the same rows give the same bytes."""
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -47,6 +47,8 @@ READ: dict[str, pa.Schema] = {
     "access_keys": ACCESS_KEYS,
     "coverage": COVERAGE,
 }
+# Columns that were added later: files of earlier scans lack them, which means NULL.
+LATER: dict[str, tuple[str, ...]] = {"coverage": ("sha256",)}
 # All tables that rules and queries see. `accounts` are those that were asked for.
 TABLES: dict[str, pa.Schema] = {**READ, "accounts": ACCOUNTS}
 

@@ -5,6 +5,7 @@
                                         access_keys/PART-DIGEST.parquet
                                         coverage/PART-DIGEST.parquet
                                         accounts/all-DIGEST.parquet
+                                        reports/ACCOUNT-DIGEST.csv            only if they are kept
                                         parts/PART.json                   while the scan goes on
                                         asked.json
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "birthright.scan/2"
 LATEST = "latest"
-INFO, ASKED, PARTS, ACCOUNTS = "scan.json", "asked.json", "parts", "accounts"
+INFO, ASKED, PARTS, ACCOUNTS, REPORTS = "scan.json", "asked.json", "parts", "accounts", "reports"
 READ = ("principals", "access_keys", "coverage")
 TABLES = (*READ, ACCOUNTS)
 
@@ -42,7 +43,7 @@ _FIRST = 1  # schema version: a file an account and table, none of them named in
 
 
 class File(msgspec.Struct, frozen=True):
-    """One Parquet file of a scan, its size in bytes."""
+    """One file of a scan, its size in bytes; `rows` of a credential report are its lines."""
 
     name: str
     rows: int
@@ -51,11 +52,15 @@ class File(msgspec.Struct, frozen=True):
 
 
 class Part(msgspec.Struct, frozen=True):
-    """The files of some accounts, by table; `complete` is whether every answer of theirs came."""
+    """The files of some accounts, by table; `complete` is whether every answer of theirs came.
+
+    `reports` are their credential reports as AWS gave them, by account, where they were kept.
+    """
 
     name: str
     files: dict[str, File]
     complete: bool = True
+    reports: dict[str, File] = {}
 
 
 class Commit(msgspec.Struct, frozen=True):
@@ -209,11 +214,19 @@ def facts_files(folder: Path) -> dict[str, list[Path]]:
     return files
 
 
+def report_files(folder: Path) -> dict[str, Path]:
+    """Name the credential reports that a scan kept, by account. Raises StoreError if one is damaged."""
+    found: dict[str, Path] = {}
+    for part in read_info(FolderStore(folder)).parts:
+        found |= {account: _checked(folder / REPORTS, file) for account, file in part.reports.items()}
+    return found
+
+
 def load_tables(folder: Path) -> "dict[str, pa.Table]":
     """Read the fact tables of a scan's folder. Raises StoreError if a file is damaged or missing."""
     from birthright.facts.schema import TABLES as SCHEMAS
 
-    return {name: _load_table(paths, SCHEMAS[name]) for name, paths in facts_files(folder).items()}
+    return {name: load_table(name, paths, SCHEMAS[name]) for name, paths in facts_files(folder).items()}
 
 
 def _check_version(data: bytes, path: str) -> None:
@@ -283,15 +296,18 @@ def _checked(folder: Path, file: File | None) -> Path:
     return path
 
 
-def _load_table(paths: Iterable[Path], schema: "pa.Schema") -> "pa.Table":
+def load_table(name: str, paths: Iterable[Path], schema: "pa.Schema") -> "pa.Table":
+    """Read the files of one table. Raises StoreError if one is damaged."""
     import pyarrow as pa
 
-    tables = [_read_parquet(path, schema) for path in paths]
+    from birthright.facts.schema import LATER
+
+    tables = [_read_parquet(path, schema, LATER.get(name, ())) for path in paths]
     return pa.concat_tables(tables) if tables else schema.empty_table()
 
 
-def _read_parquet(path: Path, schema: "pa.Schema") -> "pa.Table":
-    """Read one file and hold it to the schema."""
+def _read_parquet(path: Path, schema: "pa.Schema", later: Iterable[str]) -> "pa.Table":
+    """Read one file and hold it to the schema; columns of `later` may be missing."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -299,6 +315,9 @@ def _read_parquet(path: Path, schema: "pa.Schema") -> "pa.Table":
         table = pq.ParquetFile(path).read()
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"{path} is damaged: {error}", "scan again") from error
+    for column in later:
+        if column not in table.schema.names:
+            table = table.append_column(schema.field(column), pa.nulls(len(table), schema.field(column).type))
     if not table.schema.equals(schema):
         raise StoreError(f"{path} is damaged: its columns are not the table's", "scan again")
     return table

@@ -103,13 +103,6 @@ def _subject(finding: Finding) -> tuple[object, ...]:
     return f.account_id, f.user_name, f.created_at, f.status, f.ever_used, f.last_used_at
 
 
-def exit_code(document: Document) -> int:
-    """Grade a scan: 1 failures, 3 none but something unknown or unread, 0 everything read and in order."""
-    if document.summary.fail:
-        return 1
-    return 3 if document.summary.unknown or not document.complete else 0
-
-
 def overrides_of(settings: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, str]]:
     """Gather (policy, parameter, value) into one mapping; later ones win."""
     overrides: dict[str, dict[str, str]] = {}

@@ -200,11 +200,11 @@ class Changes(msgspec.Struct, frozen=True):
     """How the findings stand against an earlier scan: how many of each state.
 
     `unread` of the earlier ones are of subjects that this scan could not read: nobody knows whether they are
-    fixed. Waived findings are counted as well.
+    fixed. Waived findings are counted as well. `since` is None where there is no earlier scan: all is new.
     """
 
-    since: str
-    since_as_of: datetime
+    since: str | None
+    since_as_of: datetime | None
     new: int
     persisting: int
     reappeared: int

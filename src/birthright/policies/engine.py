@@ -5,7 +5,7 @@ runs: no file, network or extension, no Python variables, configuration locked, 
 values bound. An allowed directory could also be written by COPY: the statement's type is checked first.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +15,7 @@ import duckdb
 import msgspec
 
 from birthright.errors import QueryError, StoreError
-from birthright.facts.schema import TABLES
+from birthright.facts.schema import LATER, TABLES
 from birthright.facts.snapshot import facts_files
 
 if TYPE_CHECKING:
@@ -139,11 +139,17 @@ class Engine:
         try:
             for name, schema in TABLES.items():
                 if files[name]:
-                    self._connection.read_parquet([str(path) for path in files[name]]).create_view(name)
+                    self._rows_of(files[name], LATER.get(name, ())).create_view(name)
                 else:
                     self._connection.register(name, schema.empty_table())
         except duckdb.Error as error:
             raise StoreError(f"the facts in {folder} cannot be read: {_first_line(error)}") from error
+
+    def _rows_of(self, paths: Sequence[Path], later: Sequence[str]) -> duckdb.DuckDBPyRelation:
+        """Read files of which some, or all, may be older than the columns `later`: NULL, then."""
+        rows = self._connection.read_parquet([str(path) for path in paths], union_by_name=bool(later))
+        missing = [f"null::varchar as {column}" for column in later if column not in rows.columns]
+        return rows.project(", ".join(["*", *missing])) if missing else rows
 
     def _view_tables(self, tables: "Mapping[str, pa.Table]") -> None:
         self._connection.execute("set enable_external_access = false")

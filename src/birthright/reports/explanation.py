@@ -1,7 +1,5 @@
 """One subject in full: each verdict, what was seen, when and where, what to do, and the rules behind it."""
 
-import re
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple, TextIO
@@ -14,9 +12,10 @@ from rich.text import Text
 from birthright.errors import UsageError
 from birthright.facts.answers import ROOT_NAME
 from birthright.findings.build import by_subject
-from birthright.findings.model import Document, Evidence, Finding, Remedy
+from birthright.findings.model import Document, Evidence, Finding
 from birthright.policies.page import Page
 from birthright.reports.order import FIRST, RISKS
+from birthright.reports.remedies import NEXT, template_of, values_of, why_not
 from birthright.text import printable, write_console
 from birthright.times import format_duration, format_instant
 
@@ -24,16 +23,6 @@ _LEAST_PREFIX = 6
 _MOST = 10
 _PIPED_WIDTH = 110
 _WORDS = {"fail": ("fails", "bold red"), "unknown": ("unknown", "bold yellow"), "pass": ("passes", "green")}
-_NEXT = {
-    "retire": "The key is not in use: disable it, wait, delete it.",
-    "rotate": "The key is in use: make a second one, move over, then disable and delete this one.",
-    "review": "A person has to look first: it is root's key, or nobody knows whether it is in use.",
-    "none": "",
-}
-_PLACES = re.compile(r"(--[\w-]+ )?\{(user_name|access_key_id|account_id|partition)\}")
-_FENCES = re.compile(r"^```\w*[ \t]*(\w*)[ \t]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_CONDITIONS = {"retire": "not in use", "rotate": "in use"}
-_IAM_NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
 
 
 class Asked(NamedTuple):
@@ -180,7 +169,7 @@ def _print_remedies(console: Console, pages: Mapping[str, Page], failures: Seque
         return
     console.print()
     console.print(Text("What to do", "bold"))
-    for text in dict.fromkeys(_NEXT[finding.remedy] for finding in failures):
+    for text in dict.fromkeys(NEXT[finding.remedy] for finding in failures):
         if text:
             console.print(_indented(Text(text)))
     for finding in _one_way_each(pages, failures):
@@ -223,50 +212,10 @@ def _others(findings: Iterable[Finding]) -> Table:
 
 
 def _commands_or_why_not(page: Page, finding: Finding) -> str:
-    if (
-        finding.user_name
-        and not _IAM_NAME.fullmatch(finding.user_name)
-        and "{user_name}" in _block(page, finding.remedy)
-    ):
-        if finding.user_name == ROOT_NAME:
-            return "# root's own: sign in as root, Security credentials; there is no --user-name for it"
-        return "# no commands: IAM allows no such user name, so the facts are damaged or forged"
-    return cli_commands(page, finding)
+    return why_not(template_of(page, finding.remedy), finding) or cli_commands(page, finding)
 
 
 def cli_commands(page: Page, finding: Finding) -> str:
-    """Return the page's AWS CLI commands for this finding; values are quoted for a shell.
-
-    A value that was not read is left as a word to fill in; one that begins with a hyphen is joined to
-    its option, or it would be taken for another.
-    """
-    values = {
-        "user_name": finding.user_name,
-        "access_key_id": finding.access_key_id,
-        "account_id": finding.account_id,
-        "partition": finding.user_arn.split(":")[1] if finding.user_arn else None,
-    }
-
-    def fill(match: re.Match[str]) -> str:
-        option, value = match[1] or "", values[match[2]]
-        if value is None:
-            return f"{option}{match[2].upper()}"
-        return (f"{option[:-1]}=" if option and value.startswith("-") else option) + shlex.quote(value)
-
-    return _PLACES.sub(fill, _block(page, finding.remedy)).rstrip()
-
-
-def _block(page: Page, remedy: Remedy) -> str:
-    """Return the fenced commands of the page's section on the AWS CLI that go with a remedy.
-
-    A fence may name the remedy it is for (`sh rotate`); where a person has to look, all are shown, each
-    with its condition.
-    """
-    section = re.search(r"^### AWS CLI\s*\n(.*?)(?=^### |\Z)", page.remediation, re.MULTILINE | re.DOTALL)
-    parts = []
-    for meant_for, commands in _FENCES.findall(section[1] if section else ""):
-        if meant_for in {"", remedy}:
-            parts.append(commands)
-        elif remedy == "review":
-            parts.append(f"# only if it is {_CONDITIONS.get(meant_for, meant_for)}\n{commands}")
-    return "".join(parts)
+    """Return the page's AWS CLI commands for this finding; values are quoted for a shell."""
+    template = template_of(page, finding.remedy)
+    return template.filled(values_of(template, finding))

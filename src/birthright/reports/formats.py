@@ -24,7 +24,14 @@ FORMATS: Mapping[str, Format] = MappingProxyType({
     "terminal": Format("birthright.reports.terminal", ".txt", evidence=False),
     "json": Format("birthright.reports.json", ".json", evidence=True),
     "jsonl": Format("birthright.reports.jsonl", ".jsonl", evidence=True),
+    "html": Format("birthright.reports.html.page", ".html", evidence=True),
     "csv": Format("birthright.reports.csv", ".csv", evidence=False),
+    "markdown": Format("birthright.reports.markdown", ".md", evidence=False),
+    "sarif": Format("birthright.reports.sarif", ".sarif", evidence=False),
+    "ocsf": Format("birthright.reports.ocsf", ".ocsf.json", evidence=True),
+    "ocsf-1.6": Format("birthright.reports.ocsf_1_6", ".ocsf-1.6.json", evidence=True),
+    "asff": Format("birthright.reports.asff", ".asff.json", evidence=False),
+    "junit": Format("birthright.reports.junit", ".xml", evidence=True),
 })  # fmt: skip
 
 

@@ -35,6 +35,9 @@ def print_changes(console: Console, changes: Changes | None) -> None:
     """Say in a line what is new and what is fixed."""
     if changes is None:
         return
+    if changes.since_as_of is None:
+        console.print(Text("There is no earlier scan to compare with: everything is new.", "dim"))
+        return
     since = f"Since {changes.since_as_of:%Y-%m-%d %H:%M} UTC"
     words = [(changes.new, "new", "bold red"), (changes.reappeared, "there again", "bold red")]
     words += [(changes.fixed, "fixed", "green"), (changes.persisting, "as before", "dim")]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from birthright.facts.answers import ROOT_NAME
 from birthright.retirement.model import FindingRef, KeyFacts
 
 if TYPE_CHECKING:
-    from birthright.findings.model import Document, Evidence, Finding
+    from birthright.findings.model import Document, Evidence, Finding, Waiver
 
 # What a plan says first of a key with several findings.
 _FIRST = "access-key-created-with-user"
@@ -58,7 +58,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
     remedies: what the findings ask for. agreed: whether they say the same of the key. proper: whether
     account, user and ARN are such as AWS writes and fit each other. user_keys: how many keys the user
-    has; None is not known.
+    has; None is not known. waiver: why a failure of the key, by whatever policy, is accepted, if one is.
     """
 
     account_id: str
@@ -73,6 +73,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     proper: bool
     user_keys: int | None
     siblings: tuple[Sibling, ...]
+    waiver: "Waiver | None" = None
 
     @property
     def is_root(self) -> bool:
@@ -83,20 +84,24 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 def candidates_of(document: "Document", choices: Choices) -> list[Candidate]:
     """Gather what the failing findings ask for, by account, user and key; the filters are applied."""
     siblings = _keys_by_user(document.findings)
+    waivers = _waivers(document)
     groups = [group for group in _by_key(_asking(document.findings, choices)) if _wanted(group[0], choices)]
-    made = [_candidate(group, document.scan.as_of, siblings) for group in groups]
+    made = [_candidate(group, document.scan.as_of, siblings, waivers) for group in groups]
     return sorted(made, key=_order)
 
 
 def needed(findings: "Iterable[Finding]") -> "Iterator[Finding]":
-    """Leave out findings that no plan needs: they ask for nothing, and another has named their key."""
+    """Leave out findings that no plan needs: they ask for nothing, and another has named their key.
+
+    Waived ones stay: they say which keys are not to be planned.
+    """
     account, named = "", set[tuple[str | None, str | None]]()
     for finding in findings:
         if finding.account_id != account:
             # The findings of an account come together.
             account, named = finding.account_id, set()
         key = finding.user_name, finding.access_key_id
-        asks = finding.verdict == "fail" and finding.remedy != "none"
+        asks = finding.verdict == "fail" and (finding.remedy != "none" or finding.waiver is not None)
         if asks or (finding.access_key_id and key not in named):
             named.add(key)
             yield finding
@@ -161,8 +166,31 @@ def _keys_by_user(findings: "Iterable[Finding]") -> dict[tuple[str, str | None],
     return found
 
 
+def _waivers(document: "Document") -> "dict[str, Waiver]":
+    """Gather the keys with an accepted failure, by id; of several waivers the one that lasts longest counts.
+
+    A key is accepted as well where the waiver's policy was not judged: nobody said that it is mended.
+    """
+    from birthright.findings.model import Waiver
+
+    found = [(f.access_key_id, f.waiver) for f in document.findings if f.waiver and f.verdict == "fail"]
+    found += [
+        (line.access_key_id, Waiver(line.reason, line.owner, line.ticket, line.created, line.expires))
+        for line in document.waivers
+        if line.state == "unread"
+    ]
+    return {name: waiver for name, waiver in sorted(found, key=_lasting) if name}
+
+
+def _lasting(one: "tuple[str | None, Waiver]") -> date:
+    return one[1].expires
+
+
 def _candidate(
-    group: "list[Finding]", as_of: datetime, known: Mapping[tuple[str, str | None], dict[str, Sibling]]
+    group: "list[Finding]",
+    as_of: datetime,
+    known: Mapping[tuple[str, str | None], dict[str, Sibling]],
+    waivers: "Mapping[str, Waiver]",
 ) -> Candidate:
     group = sorted(group, key=_weight)
     first = group[0]
@@ -181,6 +209,7 @@ def _candidate(
         proper=arn is not None and (arn[2], arn[3]) == (first.account_id, first.user_name),
         user_keys=None if first.user_keys is None else max(first.user_keys, len(beside)),
         siblings=tuple(beside[i] for i in sorted(beside) if i != first.access_key_id),
+        waiver=waivers.get(first.access_key_id or ""),
     )
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from birthright.retirement.candidates import Candidate, Choices, Sibling
 from birthright.retirement.model import Terms
+from birthright.text import printable
 from birthright.times import format_duration, format_instant
 
 # AWS shows `never used` for a key that was used a moment ago: a young key's disuse is not known.
@@ -82,6 +83,17 @@ def protecting(user_name: str, user_arn: str, patterns: Iterable[str]) -> str | 
         if fnmatchcase(user_name, pattern) or fnmatchcase(user_arn, pattern):
             return pattern
     return None
+
+
+def _waived(key: Candidate, rules: Rules) -> Refusal | None:
+    # Accepted by one policy: to retire it for another's sake would take the same key away.
+    waiver = key.waiver
+    if waiver is None or key.access_key_id in rules.choices.keys:
+        return None
+    return Refusal(
+        f"waived until {waiver.expires} by {printable(waiver.owner)}: {printable(waiver.reason)}",
+        f"nothing, or take the entry out of the waivers; if you are sure, say --key {key.access_key_id}",
+    )
 
 
 def _own(key: Candidate, rules: Rules) -> Refusal | None:
@@ -237,6 +249,7 @@ GUARDS: tuple[Guard, ...] = (
     _root,
     _damaged,
     _protected,
+    _waived,
     _own,
     _nameless,
     _status,

@@ -4,6 +4,7 @@ Files carry no time of their own. One that may be older than the report cannot p
 a key is gone, so it is not taken as a proof.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -40,21 +41,25 @@ class _Files(msgspec.Struct, frozen=True):
     """The files of one account, read. None is a file that was not given."""
 
     report: CredentialReport
+    content: bytes
     users: UserListing | None
     keys: KeyListing | None
     names: dict[str, str]
 
 
-def collect_files(report: Path, access_keys: Sequence[Path], users: Path | None) -> AccountFacts:
+def collect_files(
+    report: Path, access_keys: Sequence[Path], users: Path | None, *, raw: bool = False
+) -> AccountFacts:
     """Read one account from a credential report and, where given, listings of users and keys.
 
     `report` is what `aws iam get-credential-report` prints, or its decoded CSV. Only users that
     `access_keys` name count as listed: the listing of a user without keys does not say whose it is.
+    `raw` keeps the report's file as it is.
     Raises UsageError for a file that is missing, empty, not what it should be, or of another
     account.
     """
     files = _Files(
-        _read_report(report),
+        *_read_report(report),
         read_users(users) if users else None,
         read_access_keys(access_keys) if access_keys else None,
         {
@@ -65,13 +70,15 @@ def collect_files(report: Path, access_keys: Sequence[Path], users: Path | None)
     )
     answers = _answers(files, *_account(files, report, users))
     principals, keys, notes = join_account(answers)
-    return AccountFacts(principals, keys, tuple(_coverage(files, answers, notes)))
+    coverage = tuple(_coverage(files, answers, notes))
+    return AccountFacts(principals, keys, coverage, files.content if raw else None)
 
 
-def _read_report(path: Path) -> CredentialReport:
-    """Read the report; here a bad one is a bad file that the user named."""
+def _read_report(path: Path) -> tuple[CredentialReport, bytes]:
+    """Read the report and its file's bytes; here a bad one is a bad file that the user named."""
+    content = read_bytes(path)
     try:
-        return parse_report_document(read_bytes(path))
+        return parse_report_document(content), content
     except AnswerError as error:
         raise UsageError(f"{path}: {error.message}", error.hint) from error
 
@@ -186,6 +193,7 @@ def _coverage(files: _Files, answers: AccountAnswers, notes: JoinNotes) -> Itera
             # A file does not say when it was made; only the CLI's envelope of the report does.
             as_of=None,
             report_generated_at=files.report.generated_at if source == "GetCredentialReport" else None,
+            sha256=hashlib.sha256(files.content).hexdigest() if source == "GetCredentialReport" else None,
         )
 
 

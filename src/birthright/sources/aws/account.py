@@ -9,6 +9,7 @@ A read that fails costs its own facts only; they stay unknown, and coverage says
 """
 
 import asyncio
+import hashlib
 import logging
 import re
 import time
@@ -48,12 +49,16 @@ _ENOUGH = 20
 
 
 class Options(msgspec.Struct, frozen=True):
-    """How to collect. `all_users` lists the keys also of users that had none in the report."""
+    """How to collect. `all_users` lists the keys also of users that had none in the report.
+
+    `raw` keeps the credential report as it came.
+    """
 
     depth: Depth = "keys"
     report_deadline: timedelta = timedelta(minutes=5)
     max_in_flight: int = 50
     all_users: bool = False
+    raw: bool = False
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -141,6 +146,7 @@ class _Collection:
         self.options = options
         self.company = company
         self.reads: dict[str, _Read] = {}
+        self.content: bytes | None = None
 
     async def read(self, source: str, ask: Callable[[_Read], Awaitable[T]]) -> T | None:
         """Run one kind of read; None, and the reason noted, if it failed."""
@@ -157,7 +163,11 @@ class _Collection:
             _log.info("%s: %s, %d rows in %.1f s", source, read.status, read.rows, read.seconds)
 
     async def report(self, read: _Read) -> CredentialReport:
-        report = await reads.credential_report(self.iam, self.options.report_deadline, self.company.pause)
+        report, content = await reads.credential_report(
+            self.iam, self.options.report_deadline, self.company.pause
+        )
+        self.content = content if self.options.raw else None
+        self.iam.digests["GetCredentialReport"] = [hashlib.sha256(content).digest()]
         read.answered, read.rows, read.notes = 1, len(report.users), report.problems
         return report
 
@@ -238,7 +248,7 @@ async def collect(
     generated_at = answers.report.generated_at if answers.report else None
     coverage = (_coverage(asked, read, iam, notes, generated_at) for read in collection.reads.values())
     errors = tuple(read.error for read in collection.reads.values() if read.error)
-    return Collected(AccountFacts(principals, keys, tuple(coverage)), errors)
+    return Collected(AccountFacts(principals, keys, tuple(coverage), collection.content), errors)
 
 
 async def _ask(collection: _Collection) -> AccountAnswers:
@@ -370,7 +380,16 @@ def _coverage(
         throttled=sum(iam.refused[action] for action in actions),
         seconds=read.seconds,
         report_generated_at=generated_at if of_report else None,
+        sha256=_digest(iam.digests[read.source]),
     )
+
+
+def _digest(digests: Sequence[bytes]) -> str | None:
+    """Return the digest of one answer; of several that of their digests, sorted, each a line."""
+    if len(digests) < 2:  # noqa: PLR2004  one digest stands for itself
+        return digests[0].hex() if digests else None
+    lines = "".join(f"{digest}\n" for digest in sorted(digest.hex() for digest in digests))
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _details(read: _Read) -> Iterator[str]:

@@ -9,6 +9,7 @@ import binascii
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from types import MappingProxyType
+from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from birthright.errors import AnswerError, ReadError
@@ -35,13 +36,20 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
 
 
+class FetchedReport(NamedTuple):
+    """A credential report, and its bytes as AWS gave them."""
+
+    report: CredentialReport
+    content: bytes
+
+
 class ReportDeadlineError(ReadError):
     """AWS did not finish the credential report in the time it was given."""
 
 
 async def credential_report(
     iam: QueryClient, deadline: timedelta, pause: Pause = asyncio.sleep
-) -> CredentialReport:
+) -> FetchedReport:
     """Have the report made, wait for it, fetch it.
 
     AWS returns a report younger than four hours as it is, so this is two calls then. One that expires
@@ -59,7 +67,7 @@ async def credential_report(
         ) from None
 
 
-async def _made_and_fetched(iam: QueryClient, states: list[str], pause: Pause) -> CredentialReport:
+async def _made_and_fetched(iam: QueryClient, states: list[str], pause: Pause) -> FetchedReport:
     """Ask until AWS has a report; `states` takes what it says meanwhile."""
     seconds = _FIRST_PAUSE
     while True:
@@ -76,12 +84,12 @@ async def _made_and_fetched(iam: QueryClient, states: list[str], pause: Pause) -
         seconds = min(seconds * 1.5, _LONGEST_PAUSE)
 
 
-def _read_report(result: Element) -> CredentialReport:
+def _read_report(result: Element) -> FetchedReport:
     try:
         content = base64.b64decode(result.findtext("Content") or "", validate=True)
     except binascii.Error as error:
         raise AnswerError(f"GetCredentialReport: the content is not base64 ({error})") from None
-    return parse_report(content, _instant(result, "GeneratedTime"))
+    return FetchedReport(parse_report(content, _instant(result, "GeneratedTime")), content)
 
 
 async def pages(iam: QueryClient, action: str, **parameters: str) -> AsyncIterator[Element]:

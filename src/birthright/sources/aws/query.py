@@ -1,10 +1,11 @@
 """AWS's query protocol: one signed form POST, one XML answer; retried with care, errors in our words."""
 
 import asyncio
+import hashlib
 import logging
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 from urllib.parse import quote_plus
@@ -66,6 +67,7 @@ OPEN: Gate = nullcontext()
 class QueryClient:
     """Calls one service with one user's credentials. `calls` and `refused` count requests by action.
 
+    `digests` holds the SHA-256 of each result that came, by action, as it stands in the answer.
     `pacer` is the account's own; `gate` is passed last, so that a slow account holds up nobody at it.
     """
 
@@ -78,6 +80,7 @@ class QueryClient:
         self._gate = gate
         self.calls: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
+        self.digests: defaultdict[str, list[bytes]] = defaultdict(list)
 
     async def call(self, action: str, **parameters: str) -> ET.Element:
         """Ask once, however many requests that takes; return the `<ActionResult>` element.
@@ -120,6 +123,7 @@ class QueryClient:
                 headers = sign(body, self._pool.host, self._endpoint.scope, credentials, now_exactly())
                 response = await self._post(action, headers, body)
             result = _read(action, response)
+            self.digests[action].append(_digest(action, response.body))
         except ThrottledError as error:
             self.refused[action] += 1
             if error.code not in _LIMITS:
@@ -170,6 +174,13 @@ def _read(action: str, response: Response) -> ET.Element:
     if result is None:
         raise AnswerError(f"{action}: the answer is a <{root.tag[:40]}>, not a <{action}Result>")
     return result
+
+
+def _digest(action: str, body: bytes) -> bytes:
+    """Hash `<ActionResult>...</ActionResult>` as it came: the request's id beside it is never the same."""
+    last = f"</{action}Result>".encode()
+    start, end = body.find(f"<{action}Result".encode()), body.rfind(last)
+    return hashlib.sha256(body[start : end + len(last)] if 0 <= start < end else body).digest()
 
 
 def _no_document(action: str, response: Response, error: Exception) -> ReadError:

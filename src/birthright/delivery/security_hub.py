@@ -1,0 +1,216 @@
+"""Brings Security Hub up to date with a scan: `birthright report --push security-hub`.
+
+It writes findings to Security Hub, of the caller's own account and region, and nothing else; never IAM.
+Nothing is pushed unless it is asked for.
+
+AWS's rules, which decide how this is done:
+
+ - With the default product, `AwsAccountId` must be the caller's account. So every finding is put into the
+   caller's, whatever account it is about; that one is in its ProductFields and its resources.
+ - A finding with the same Id is updated, if its UpdatedAt is later than the one that is there; else AWS
+   ignores it in silence. UpdatedAt is the scan's instant: an old scan cannot undo what a newer one said.
+ - Workflow, Note, VerificationState and UserDefinedFields belong to the customer. AWS ignores them in
+   updates, so a waiver that was imported as SUPPRESSED could never end: none of them is sent, and a waived
+   finding is archived instead, which the next scan can take back.
+"""
+
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from birthright.delivery.heard import Heard, Subject
+from birthright.delivery.hub import Failed, Hub, Item
+from birthright.reports.asff import Product, asff_finding
+from birthright.reports.interface import Report
+from birthright.sources.aws.session import AwsSession
+from birthright.text import printable
+
+# What a finding is known again by; `reports/asff.py` writes it.
+_POLICY, _ACCOUNT, _USER = "birthright/policy", "birthright/account_id", "birthright/user_name"
+_FINGERPRINT = "birthright/fingerprint"
+# The customer's.
+_NOT_OURS = ("Workflow", "WorkflowState", "Note", "UserDefinedFields", "VerificationState")
+# What we say of a finding, and say again as it is archived; the rest AWS adds itself.
+_SAID = frozenset({
+    "AwsAccountId", "Compliance", "CreatedAt", "Description", "FindingProviderFields", "FirstObservedAt",
+    "GeneratorId", "Id", "LastObservedAt", "ProductArn", "ProductFields", "Remediation", "Resources",
+    "SchemaVersion", "Severity", "SourceUrl", "Title", "Types",
+})  # fmt: skip
+_AWS_FIELDS = "aws/"
+# Instants of scans are whole seconds; what is later within that second is the same scan, pushed again.
+_SAME_SCAN = timedelta(seconds=1)
+_LATER = timedelta(milliseconds=1)
+
+
+class Pushed(msgspec.Struct, frozen=True):
+    """What came of a push.
+
+    active: findings that stand in Security Hub as active, new or updated. waived: put there as archived,
+    for their waivers' sake. fixed: archived because they do not fail any more. left: active ones that this
+    scan could not judge, left as they were. outdated: Security Hub has the word of a newer scan. failed: what
+    AWS did not take.
+    """
+
+    account_id: str
+    region: str
+    active: int
+    waived: int
+    fixed: int
+    left: int
+    outdated: int
+    failed: tuple[Failed, ...]
+
+    @property
+    def words(self) -> str:
+        """Say it: a line of counts, and one for each of AWS's reasons for not taking findings."""
+        counts = {
+            "active": self.active, "waived (archived)": self.waived, "fixed (archived)": self.fixed,
+            "not judged, left as they were": self.left, "of a newer scan, left as they were": self.outdated,
+        }  # fmt: skip
+        said = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing to say"
+        refused = (
+            f"Security Hub did not take {one.count}: {printable(one.code)}, such as "
+            f"{printable(', '.join(one.ids))}"
+            for one in self.failed
+        )
+        return "\n".join([f"Security Hub of {self.account_id}, {self.region}: {said}", *refused])
+
+
+class _Known(msgspec.Struct, frozen=True, gc=False):
+    """A finding of ours that is active in Security Hub; `packed` is what is to be said of it once more."""
+
+    subject: Subject
+    fingerprint: str
+    made: datetime | None
+    created_at: str
+    updated_at: datetime
+    packed: bytes
+
+
+def push(report: Report, session: AwsSession, sleep: Callable[[float], None] = time.sleep) -> Pushed:
+    """Import a report's failures and unknown findings; archive those of earlier scans that are gone.
+
+    Only what the scan read and judged is archived. Findings are streamed; of what Security Hub holds, a
+    compressed copy is kept in memory. Raises BirthrightError: before anything is written where Security Hub
+    is not enabled or refuses the caller, later where it cannot be reached any more. Pushing again is safe.
+    """
+    return _Push(report, Hub(session, sleep)).run()
+
+
+class _Push:
+    def __init__(self, report: Report, hub: Hub) -> None:
+        self._report = report
+        self._hub = hub
+        self._as_of = report.document.scan.as_of
+        self._heard = Heard(report.document)
+        self._product = Product(hub.product_arn, hub.account_id, hub.region)
+        self._known: dict[str, _Known] = {}
+        self._counts: Counter[str] = Counter()
+
+    def run(self) -> Pushed:
+        self._known = {item["Id"]: _known(item) for item in self._hub.active()}
+        done = Counter(
+            "waived" if _is_archived(item) else "active" for item in self._hub.put(self._current())
+        )
+        done["fixed"] = sum(1 for _ in self._hub.put(self._gone()))
+        counts = {name: done[name] for name in ("active", "waived", "fixed")}
+        counts |= {name: self._counts[name] for name in ("left", "outdated")}
+        return Pushed(self._hub.account_id, self._hub.region, **counts, failed=self._hub.failed)
+
+    def _current(self) -> Iterator[Item]:
+        """Give what the scan says; what is left in `known` afterwards, it does not say any more."""
+        for finding in self._report.document.findings:
+            if finding.verdict == "pass":
+                continue
+            item: Item = asff_finding(finding, self._report, self._product)
+            if finding.verdict == "unknown":
+                self._heard.note_unknown(_subject(item))
+            known = self._known.pop(item["Id"], None)
+            moment = self._moment(known)
+            if moment is None:
+                self._counts["outdated"] += 1
+                continue
+            yield self._told(item, known, moment, waived=finding.waiver is not None)
+
+    def _told(self, item: Item, known: _Known | None, moment: datetime, *, waived: bool) -> Item:
+        return {
+            **{name: value for name, value in item.items() if name not in _NOT_OURS},
+            "AwsAccountId": self._hub.account_id,
+            "CreatedAt": known.created_at if known else item["CreatedAt"],
+            "UpdatedAt": _exact(moment),
+            "RecordState": "ARCHIVED" if waived else "ACTIVE",
+        }
+
+    def _gone(self) -> Iterator[Item]:
+        """Give, as archived, what is active in Security Hub though the scan has read it and is silent."""
+        fixed = {finding.fingerprint for finding in self._report.document.fixed}
+        for known in self._known.values():
+            moment = self._moment(known)
+            if moment is None:
+                self._counts["outdated"] += 1
+            elif known.fingerprint in fixed or self._heard.judged(
+                known.subject, known.updated_at, known.made
+            ):
+                yield _archived(known, moment)
+            else:
+                self._counts["left"] += 1
+
+    def _moment(self, known: _Known | None) -> datetime | None:
+        """Choose the time of an update; None where Security Hub has the word of a newer scan."""
+        if known is None or known.updated_at < self._as_of:
+            return self._as_of
+        later = known.updated_at + _LATER
+        return later if later < self._as_of + _SAME_SCAN else None
+
+
+def _known(item: Item) -> _Known:
+    fields = item.get("ProductFields", {})
+    said = {name: value for name, value in item.items() if name in _SAID}
+    said["ProductFields"] = {
+        name: value for name, value in fields.items() if not name.startswith(_AWS_FIELDS)
+    }
+    return _Known(
+        subject=_subject(item),
+        fingerprint=fields.get(_FINGERPRINT, ""),
+        made=_made(item),
+        created_at=item["CreatedAt"],
+        updated_at=_moment_of(item["UpdatedAt"]),
+        packed=zlib.compress(msgspec.json.encode(said), 1),
+    )
+
+
+def _subject(item: Item) -> Subject:
+    """Return policy, account and user as they are written into a finding."""
+    fields = item.get("ProductFields", {})
+    return Subject(fields.get(_POLICY, ""), fields.get(_ACCOUNT, ""), fields.get(_USER))
+
+
+def _made(item: Item) -> datetime | None:
+    """Return when the key was made that a finding is about, as far as it says so."""
+    details = (resource.get("Details", {}).get("AwsIamAccessKey", {}) for resource in item["Resources"])
+    return next((_moment_of(one["CreatedAt"]) for one in details if "CreatedAt" in one), None)
+
+
+def _archived(known: _Known, moment: datetime) -> Item:
+    item: Item = msgspec.json.decode(zlib.decompress(known.packed))
+    compliance: dict[str, Any] = {**item.get("Compliance", {}), "Status": "PASSED"}
+    return {**item, "Compliance": compliance, "UpdatedAt": _exact(moment), "RecordState": "ARCHIVED"}
+
+
+def _is_archived(item: Item) -> bool:
+    return bool(item["RecordState"] == "ARCHIVED")
+
+
+def _exact(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _moment_of(text: str) -> datetime:
+    """Read a time of Security Hub's with its fractions of a second; any time zone, UTC if none is said."""
+    moment = datetime.fromisoformat(text)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,26 @@
+"""How a bundle's facts are judged: the same when it is made and when it is checked."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from birthright.evidence.manifest import WAIVERS
+from birthright.evidence.masking import parse_masked
+from birthright.facts.snapshot import ScanInfo
+from birthright.findings.build import Selection, build_document
+from birthright.findings.model import Document
+from birthright.findings.waiving import waive
+from birthright.policies.evaluator import Evaluator
+from birthright.policies.page import Page
+
+
+def judged(
+    folder: Path, info: ScanInfo, pages: Sequence[Page], selection: Selection, waivers: bytes | None
+) -> Document:
+    """Judge a scan's folder by the pages, passes included, and apply the waivers.
+
+    Raises PageError, UsageError for the waivers, StoreError.
+    """
+    document = build_document(info, Evaluator(folder, info.as_of), pages, selection, passes=True)
+    if waivers is None:
+        return document
+    return waive(document, parse_masked(waivers, WAIVERS), info.as_of.date())

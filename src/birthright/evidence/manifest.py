@@ -1,0 +1,123 @@
+"""What `manifest.json` says: what the bundle is of, how it was judged, and every file with its digest."""
+
+import re
+from datetime import datetime
+
+import msgspec
+
+from birthright.errors import UsageError
+from birthright.evidence.archive import AlteredError
+from birthright.findings.build import Selection
+from birthright.findings.model import Document
+
+SCHEMA = "birthright.evidence/1"
+MANIFEST, SIGNATURE, PUBLIC_KEY = "manifest.json", "manifest.json.sig", "public-key.pem"
+README, SUMS, FINDINGS, WAIVERS, JOURNAL = (
+    "README.md", "SHA256SUMS", "findings.json", "waivers.yaml", "journal.json",
+)  # fmt: skip
+SCAN, POLICIES, TABLES, REPORTS = "scan/", "policies/", "csv/", "reports/"
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=,@-]{0,199}(/[A-Za-z0-9_][A-Za-z0-9_.+=,@-]{0,199}){0,3}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One file, its size in bytes."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class ScanLine(msgspec.Struct, frozen=True):
+    """The scan, as it says of itself; `tool_version` is of the birthright that read AWS."""
+
+    id: str
+    as_of: datetime
+    tool_version: str
+    depth: str
+    complete: bool
+
+
+class PageLine(msgspec.Struct, frozen=True):
+    """A policy as it was run; `sha256` is its page's digest."""
+
+    id: str
+    sha256: str
+    parameters: dict[str, str]
+
+
+class JournalLine(msgspec.Struct, frozen=True):
+    """The journal that records were taken from.
+
+    steps, head: how many steps of the whole journal are whole, and the digest of the last; `birthright
+    journal verify` says the same of the same journal. problem: what is broken in it. retirements: how many
+    are in the bundle.
+    """
+
+    steps: int
+    head: str
+    problem: str | None
+    retirements: int
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """All of it. `tool_version` judged and packed; `signed_by` is the fingerprint of the key, if any."""
+
+    schema: str = SCHEMA
+    scan: ScanLine
+    tool_version: str
+    selection: Selection
+    policies: tuple[PageLine, ...]
+    masked: bool
+    journal: JournalLine | None
+    signed_by: str | None
+    files: tuple[Entry, ...]
+
+
+def page_lines(document: Document) -> tuple[PageLine, ...]:
+    """Say how the policies of a document were run."""
+    return tuple(PageLine(line.id, line.sha256 or "", line.parameters) for line in document.policies)
+
+
+class _Versioned(msgspec.Struct):
+    schema: str
+
+
+def encode(manifest: Manifest) -> bytes:
+    """Write it; the same manifest gives the same bytes."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+
+
+def sums(files: tuple[Entry, ...]) -> bytes:
+    """Write the digests as `sha256sum -c` reads them."""
+    return "".join(f"{file.sha256}  {file.name}\n" for file in files if file.name != SUMS).encode()
+
+
+def decode(data: bytes, path: str) -> Manifest:
+    """Read it. Raises UsageError if it is none or of a newer birthright, AlteredError if it is damaged."""
+    try:
+        kind, _, version = msgspec.json.decode(data, type=_Versioned).schema.partition("/")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise AlteredError(f"{MANIFEST} cannot be read") from None
+    own, _, newest = SCHEMA.partition("/")
+    if kind != own or not re.fullmatch(r"[0-9]{1,9}", version, re.ASCII):
+        raise UsageError(f"{path} is no bundle of birthright's", "'birthright evidence' makes them")
+    if int(version) > int(newest):
+        raise UsageError(f"{path} was made by a newer birthright", "upgrade birthright")
+    try:
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise AlteredError(f"{MANIFEST} cannot be read: {error}") from None
+    _check_files(manifest.files)
+    return manifest
+
+
+def _check_files(files: tuple[Entry, ...]) -> None:
+    """Refuse names that would not stay in a folder, that come twice, or are out of order."""
+    names = [file.name for file in files]
+    for file in files:
+        if not _NAME.fullmatch(file.name) or file.size < 0 or not _DIGEST.fullmatch(file.sha256):
+            raise AlteredError(f"{MANIFEST} names a file that no bundle holds: {file.name[:80]!a}")
+    if names != sorted(set(names)) or {MANIFEST, SIGNATURE, PUBLIC_KEY} & set(names):
+        raise AlteredError(f"{MANIFEST} names files twice or out of order")

@@ -1,0 +1,61 @@
+"""The journal's records of a scan's accounts, as they go into a bundle and are checked there."""
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, TextIO
+
+import msgspec
+
+from birthright.evidence.archive import AlteredError
+from birthright.evidence.manifest import JOURNAL, JournalLine
+
+if TYPE_CHECKING:
+    from birthright.evidence.masking import Mask
+    from birthright.retirement.journal.journal import Journal
+    from birthright.retirement.model import Step
+
+SCHEMA = "birthright.journal/1"
+
+
+def write_records(
+    journal: "Journal", accounts: Collection[str], mask: "Mask | None", out: TextIO
+) -> JournalLine:
+    """Write the steps of all retirements in these accounts, a line each. Raises JournalError."""
+    whole = journal.verify()
+    found = [one for account in sorted(accounts) for one in journal.find(account=account)]
+    out.write(f'{{"schema": "{SCHEMA}", "steps": [')
+    end = "\n"
+    for step in _steps(journal, [one.id for one in found]):
+        text = msgspec.json.encode(step).decode()
+        out.write(f"{end}{mask.text(text) if mask else text}")
+        end = ",\n"
+    out.write("\n]}\n")
+    return JournalLine(whole.steps, whole.head, whole.problem, len(found))
+
+
+def _steps(journal: "Journal", retirements: Iterable[str]) -> "Iterator[Step]":
+    for retirement in retirements:
+        yield from journal.steps(retirement)
+
+
+def check_records(lines: Iterable[bytes], line: JournalLine, *, masked: bool) -> None:
+    """See that each step has the digest it says, unless ids in it are masked. Raises AlteredError."""
+    from birthright.retirement.journal.encoding import digest_of, instant_text, json_text
+    from birthright.retirement.model import Step
+
+    seen: set[str] = set()
+    for text in [*lines][1:-1]:
+        try:
+            step = msgspec.json.decode(text.removesuffix(b","), type=Step)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise AlteredError(f"{JOURNAL} cannot be read") from None
+        row = {
+            **msgspec.structs.asdict(step),
+            "at": instant_text(step.at),
+            "detail": json_text(step.detail),
+            "changes": json_text(step.changes),
+        }
+        if not masked and digest_of(row) != step.digest:
+            raise AlteredError(f"{JOURNAL}: step {step.seq} is not the one that its digest is of")
+        seen.add(step.retirement_id)
+    if len(seen) != line.retirements:
+        raise AlteredError(f"{JOURNAL} holds {len(seen)} retirements instead of {line.retirements}")

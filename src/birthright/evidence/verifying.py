@@ -1,0 +1,287 @@
+"""Checks a bundle: its form, its digests, its signature; then judges its facts again and compares.
+
+A bundle comes from somebody else. Nothing is unpacked but the files of facts, under names of a known form,
+into a private folder; the rules in it run in the same closed engine as any page's.
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, BinaryIO, Literal
+
+import msgspec
+
+from birthright.atomic import make_directories
+from birthright.errors import BirthrightError, StoreError, UsageError
+from birthright.evidence.archive import AlteredError, Place, Slice, Unpacking
+from birthright.evidence.bundle import named_digests
+from birthright.evidence.comparing import Same, compare_findings
+from birthright.evidence.judging import judged
+from birthright.evidence.manifest import (
+    FINDINGS,
+    JOURNAL,
+    MANIFEST,
+    POLICIES,
+    PUBLIC_KEY,
+    REPORTS,
+    SCAN,
+    SIGNATURE,
+    SUMS,
+    TABLES,
+    WAIVERS,
+    Manifest,
+    decode,
+    page_lines,
+    sums,
+)
+from birthright.evidence.records import check_records
+from birthright.evidence.signing import fingerprint, is_signed, parse_public_pem
+from birthright.evidence.tables import check_facts, write_csv
+from birthright.facts.snapshot import INFO, ScanInfo, facts_files, read_info
+from birthright.facts.snapshot import TABLES as SCAN_TABLES
+from birthright.facts.store import FolderStore
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    from birthright.findings.model import Document
+    from birthright.policies.page import Page
+
+_LONGEST = 256 * 1024**2  # bytes of a file that is read as a whole
+_MARK = b"PK\3\4"
+
+
+class Verification(msgspec.Struct, frozen=True, kw_only=True):
+    """What a check found.
+
+    signature: `trusted` is by the key that was given, `unproven` by a key that nobody vouched for.
+    problem: what is wrong, in words; None if all is well. findings: how many were judged again.
+    """
+
+    manifest: Manifest | None = None
+    signature: Literal["none", "unproven", "trusted"] = "none"
+    findings: int = 0
+    complete: bool = False
+    problem: str | None = None
+
+
+def verify_bundle(path: Path, trusted: "Ed25519PublicKey | None" = None) -> Verification:
+    """Check the bundle in a file; `trusted` is the key that must have signed it.
+
+    Raises UsageError if the file is no bundle or a newer birthright's, StoreError if there is no room.
+    """
+    try:
+        with path.open("rb") as file, TemporaryDirectory(prefix="birthright-") as folder:
+            return _Check(file, path, trusted, Path(folder) / "scan").run()
+    except OSError as error:
+        if error.filename in {None, path, str(path)}:
+            raise UsageError(f"cannot read {path}: {error.strerror}") from error
+        hint = "the facts in it need room where temporary files go: TMPDIR names another place"
+        raise StoreError(f"cannot unpack {path}: {error.strerror}", hint) from error
+
+
+class _Check:
+    """One bundle as it is checked; `folder` takes the facts."""
+
+    def __init__(self, file: BinaryIO, path: Path, trusted: "Ed25519PublicKey | None", folder: Path) -> None:
+        self._file = file
+        self._path = path
+        self._trusted = trusted
+        self._folder = folder
+        self._places: dict[str, Place] = {}
+        self._manifest: Manifest | None = None
+        self._signed = False
+
+    def run(self) -> Verification:
+        if self._file.read(len(_MARK)) != _MARK:
+            raise self._no_bundle()
+        self._file.seek(0)
+        try:
+            manifest = self._manifest = self._unpack()
+            document = self._judge(manifest)
+        except AlteredError as altered:
+            return Verification(manifest=self._manifest, problem=str(altered))
+        signature: Literal["trusted", "unproven"] = "trusted" if self._trusted else "unproven"
+        return Verification(
+            manifest=manifest,
+            signature=signature if self._signed else "none",
+            findings=len(document.findings),
+            complete=document.complete,
+        )
+
+    def _no_bundle(self) -> UsageError:
+        return UsageError(f"{self._path} is no bundle of birthright's", "'birthright evidence' makes them")
+
+    def _unpack(self) -> Manifest:
+        """Go through the whole archive; keep where everything is, and write the facts out."""
+        unpacking = Unpacking(self._file)
+        data = self._whole(unpacking)
+        if MANIFEST not in self._places:
+            raise self._no_bundle()
+        self._manifest = manifest = decode(data, str(self._path))
+        self._check_signature(manifest, data, unpacking)
+        for entry in manifest.files:
+            place = self._next(unpacking, entry.name)
+            if (place.size, place.sha256) != (entry.size, entry.sha256):
+                raise AlteredError(f"{entry.name} is not the file that the manifest names")
+        unpacking.end()
+        if self._read(SUMS) != sums(manifest.files):
+            raise AlteredError(f"{SUMS} does not say what the manifest says")
+        return manifest
+
+    def _whole(self, unpacking: Unpacking, wanted: str | None = None) -> bytes:
+        """Read the next file, which should be a small one."""
+        data = bytearray()
+
+        def sink(chunk: bytes) -> None:
+            data.extend(chunk)
+            if len(data) > _LONGEST:
+                raise AlteredError(f"{wanted or MANIFEST} is too large")
+
+        place = unpacking.next(sink, wanted)
+        self._places[place.name] = place
+        return bytes(data)
+
+    def _next(self, unpacking: Unpacking, name: str) -> Place:
+        path = _unpacked(name, self._folder)
+        place = _written(unpacking, name, path) if path else unpacking.next(lambda _: None, name)
+        self._places[name] = place
+        return place
+
+    def _check_signature(self, manifest: Manifest, data: bytes, unpacking: Unpacking) -> None:
+        if manifest.signed_by is None:
+            if self._trusted:
+                raise AlteredError("it is not signed")
+            return
+        signature = self._whole(unpacking, SIGNATURE)
+        key = parse_public_pem(self._whole(unpacking, PUBLIC_KEY))
+        if key is None or fingerprint(key) != manifest.signed_by:
+            raise AlteredError(f"{PUBLIC_KEY} is not the key that the manifest names")
+        if self._trusted and fingerprint(self._trusted) != manifest.signed_by:
+            raise AlteredError(f"it is signed by another key, {manifest.signed_by}")
+        if not is_signed(key, signature, data):
+            raise AlteredError(f"the signature does not fit: {MANIFEST} or {SIGNATURE} is altered")
+        self._signed = True
+
+    def _judge(self, manifest: Manifest) -> "Document":
+        """Judge the facts again, and compare everything that was made of them."""
+        with _as_altered():
+            info = self._facts(manifest)
+            self._check_tables()
+            pages = [*self._pages(manifest)]
+            waivers = self._read(WAIVERS) if WAIVERS in self._places else None
+            document = judged(self._folder, info, pages, manifest.selection, waivers)
+            if page_lines(document) != manifest.policies:
+                raise AlteredError(f"{MANIFEST} names other parameters than the policies ran with")
+            self._check_reports()
+            compare_findings(
+                document, lambda: Slice(self._file, self._place(FINDINGS)), manifest.tool_version
+            )
+        if manifest.journal:
+            lines = Slice(self._file, self._place(JOURNAL)).lines()
+            check_records(lines, manifest.journal, masked=manifest.masked)
+        return document
+
+    def _facts(self, manifest: Manifest) -> ScanInfo:
+        """Read the scan; it is the one that the manifest names, and its files are those that are here."""
+        info = read_info(FolderStore(self._folder))
+        scan = manifest.scan
+        said = (info.id, info.as_of, info.tool_version, info.depth, info.complete, info.finished)
+        if said != (scan.id, scan.as_of, scan.tool_version, scan.depth, scan.complete, True):
+            raise AlteredError(f"{SCAN}{INFO} is of another scan than the manifest")
+        files = facts_files(self._folder)
+        named = {f"{SCAN}{table}/{path.name}" for table, paths in files.items() for path in paths}
+        there = {name for name in self._places if name.startswith(SCAN)} - {f"{SCAN}{INFO}"}
+        if named != there:
+            raise AlteredError(f"{SCAN}{INFO} does not name {min(named ^ there)}, or it is missing")
+        for name, digest in named_digests(info).items():
+            if self._place(name).sha256 != digest:
+                raise AlteredError(f"{name} is not the file that {SCAN}{INFO} names")
+        check_facts(files)
+        return info
+
+    def _check_tables(self) -> None:
+        for table, paths in facts_files(self._folder).items():
+            name = f"{TABLES}{table}.csv"
+            sink = Same(Slice(self._file, self._place(name)))
+            with io.TextIOWrapper(io.BufferedWriter(sink), encoding="utf-8", newline="\n") as out:
+                write_csv(table, paths, out)
+            if not sink.is_same():
+                raise AlteredError(f"{name} does not say what the facts say")
+
+    def _pages(self, manifest: Manifest) -> "Iterator[Page]":
+        from birthright.policies.page import parse_page
+
+        names = {name for name in self._places if name.startswith(POLICIES)}
+        if names != {f"{POLICIES}{line.id}.md" for line in manifest.policies}:
+            raise AlteredError("the manifest names other policies than there are pages")
+        for line in manifest.policies:
+            name = f"{POLICIES}{line.id}.md"
+            try:
+                page = parse_page(self._read(name).decode(), name)
+            except UnicodeDecodeError:
+                raise AlteredError(f"{name} is no text") from None
+            if (page.id, page.sha256) != (line.id, line.sha256):
+                raise AlteredError(f"{name} is not the page that the manifest names")
+            yield page
+
+    def _check_reports(self) -> None:
+        """See that a raw report is the one whose digest the facts have."""
+        names = [name for name in self._places if name.startswith(REPORTS)]
+        if not names:
+            return
+        known = _report_digests(self._folder)
+        for name in names:
+            account = name.removeprefix(REPORTS).partition("-")[0]
+            if (account, self._place(name).sha256) not in known:
+                raise AlteredError(f"{name} is not the report whose digest the facts have")
+
+    def _place(self, name: str) -> Place:
+        if name not in self._places:
+            raise AlteredError(f"{name} is missing")
+        return self._places[name]
+
+    def _read(self, name: str) -> bytes:
+        place = self._place(name)
+        if place.size > _LONGEST:
+            raise AlteredError(f"{name} is too large")
+        return Slice(self._file, place).read(place.size)
+
+
+def _unpacked(name: str, folder: Path) -> Path | None:
+    """Return where a file is written to: the scan's own files only, of the names that a scan has."""
+    if not name.startswith(SCAN):
+        return None
+    inner = name.removeprefix(SCAN)
+    if inner == INFO:
+        return folder / INFO
+    table, _, file = inner.partition("/")
+    if table not in SCAN_TABLES or "/" in file or not file.endswith(".parquet"):
+        raise AlteredError(f"no scan holds a file {name}")
+    return folder / table / file
+
+
+def _written(unpacking: Unpacking, name: str, path: Path) -> Place:
+    """Write one file out as it is gone through; the folder is private. Raises OSError."""
+    make_directories(path.parent)
+    with path.open("wb") as file:
+        return unpacking.next(file.write, name)
+
+
+def _report_digests(folder: Path) -> set[tuple[str, str]]:
+    """Return the digests of reports, by account, that coverage has."""
+    from birthright.facts.snapshot import load_tables
+
+    coverage = load_tables(folder)["coverage"].select(["account_id", "source", "sha256"]).to_pylist()
+    return {(row["account_id"], row["sha256"]) for row in coverage if row["source"] == "GetCredentialReport"}
+
+
+@contextmanager
+def _as_altered() -> Iterator[None]:
+    """Whatever birthright refuses in a bundle is not what birthright put into it."""
+    try:
+        yield
+    except BirthrightError as error:
+        raise AlteredError(str(error)) from error

@@ -1,0 +1,65 @@
+"""How a document becomes an exit code, and which failures count for it (`--fail-on`)."""
+
+from collections.abc import Mapping
+from typing import get_args
+
+import msgspec
+
+from birthright.errors import UsageError
+from birthright.findings.model import Document, Finding
+from birthright.policies.page import Risk
+
+_RISKS: tuple[Risk, ...] = get_args(Risk)
+_RANK: Mapping[Risk, int] = {risk: rank for rank, risk in enumerate(_RISKS)}
+_KNOWN = f"it is any, new, risk>=LEVEL ({', '.join(_RISKS)}), or several of these with commas"
+_NEW = frozenset({"new", "reappeared"})
+
+
+class FailOn(msgspec.Struct, frozen=True):
+    """Which failures count: those of at least this risk, with `new` only the new and the reappeared ones."""
+
+    new: bool = False
+    risk: Risk = _RISKS[0]
+
+    def counts(self, finding: Finding) -> bool:
+        """Whether a finding makes the exit code 1."""
+        if finding.verdict != "fail" or finding.waiver or _RANK[finding.risk] < _RANK[self.risk]:
+            return False
+        return not self.new or finding.state in _NEW
+
+
+ANY = FailOn()
+
+
+def fail_on(text: str) -> FailOn:
+    """Read `any`, `new`, `risk>=medium`, or several with commas, which must all hold. Raises UsageError."""
+    found = ANY
+    for part in (word.strip().lower() for word in text.split(",")):
+        name, sign, level = (word.strip() for word in part.partition(">="))
+        if part == "new":
+            found = msgspec.structs.replace(found, new=True)
+        elif name == "risk" and sign and level in _RANK:
+            risk = next(risk for risk in _RISKS if risk == level)
+            found = msgspec.structs.replace(found, risk=max(found.risk, risk, key=_RANK.__getitem__))
+        elif part != "any":
+            raise UsageError(f"--fail-on {text[:80]!r}: {part[:40]!r} is not known", _KNOWN)
+    return found
+
+
+def exit_code(document: Document, wanted: FailOn = ANY) -> int:
+    """Grade a scan: 1 failures that count, 3 none but something unknown or unread, 0 neither.
+
+    Raises UsageError if what is new counts, and nothing was compared.
+    """
+    if _fails(document, wanted):
+        return 1
+    return 3 if document.summary.unknown or not document.complete else 0
+
+
+def _fails(document: Document, wanted: FailOn) -> bool:
+    """Whether anything counts. The findings themselves are gone through only where no count will do."""
+    if wanted.new:
+        if document.changes is None:
+            raise UsageError("--fail-on new needs something to compare with", "add --since last")
+        return any(map(wanted.counts, document.findings))
+    return any(line.fail and _RANK[line.risk] >= _RANK[wanted.risk] for line in document.policies)
