@@ -336,7 +336,7 @@ def test_each_key_is_drawn_once() -> None:
     findings = [
         born("ann", 0, policy=UNUSED, verdict="fail"),
         born("ann", 0),
-        born("bob", 5000, policy=UNUSED),
+        born("bob", 5000, policy=UNUSED, verdict="fail"),
     ]
     text = html(single(findings))
     assert "2 of 3 access keys are drawn." in text

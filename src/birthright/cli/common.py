@@ -1,7 +1,7 @@
 """What several commands share: where scans are kept, which policies judge, how a scan is judged again."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,10 +126,10 @@ def judge(
     pages: "Sequence[Page]",
     selection: "Selection",
     *,
-    passes: bool = False,
+    passes: "bool | Collection[str]" = False,
     evidence: bool = True,
 ) -> "Document":
-    """Judge a saved scan."""
+    """Judge a saved scan; `passes` as `build_document` takes it."""
     from birthright.findings.build import build_document
     from birthright.policies.evaluator import Evaluator
 

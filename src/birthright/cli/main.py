@@ -57,7 +57,7 @@ def commands() -> None:
     birthright demo            a made-up account, without credentials or network
     birthright scan            your AWS account; it only reads
     birthright explain USER    what was seen, the rule, and what to do
-    birthright report -o r.html  the same for people, programs and dashboards
+    birthright report          the same as HTML, SARIF and more; what is new
     birthright plan            what would be retired or rotated, and why not
     birthright apply PLAN      do it, step by step, in the journal
 

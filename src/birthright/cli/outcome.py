@@ -140,9 +140,10 @@ def check_waivers(wishes: Wishes, pages: "Iterable[Page]") -> None:
 def report_of(judged: "Judged", wishes: Wishes, *, passes: bool, evidence: bool = False) -> "Report":
     """Judge a saved scan, waive and compare. `evidence`: also if no output shows it."""
     from birthright.cli.common import judge
-    from birthright.cli.output import shows_evidence
+    from birthright.cli.output import draws_keys, shows_evidence
     from birthright.facts.snapshot import scan_dir
     from birthright.reports.interface import Report
+    from birthright.reports.order import FIRST
 
     store, info, pages, selection = judged
     document = judge(
@@ -150,10 +151,10 @@ def report_of(judged: "Judged", wishes: Wishes, *, passes: bool, evidence: bool 
         info,
         pages,
         selection,
-        passes=passes,
+        passes=passes or (draws_keys(wishes.files, wishes.form) and (FIRST,)),
         evidence=evidence or shows_evidence(wishes.files, wishes.form),
     )
-    return Report(compared(document, judged, wishes), {page.id: page for page in pages})
+    return Report(compared(document, judged, wishes), {page.id: page for page in pages}, passes)
 
 
 def compared(document: "Document", judged: "Judged | None", wishes: Wishes) -> "Document":

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -40,24 +40,37 @@ def shows_evidence(files: Sequence[Path], form: str | None) -> bool:
     return any(FORMATS[name].evidence for name in forms)
 
 
+def draws_keys(files: Sequence[Path], form: str | None) -> bool:
+    """Whether any output draws every key."""
+    from birthright.reports.formats import FORMATS, format_of
+
+    return any(FORMATS[form or format_of(file)].draws for file in files) or form == "html"
+
+
 def deliver(report: "Report", files: Sequence[Path], form: str | None) -> None:
     """Write the files, each whole or not at all; print unless --format sent the output into a file."""
     from birthright.atomic import open_atomically
-    from birthright.reports.formats import format_of, renderer
+    from birthright.reports.formats import format_of
 
     for file in files:
         with open_atomically(file) as out:
-            renderer(form or format_of(file))(report, out)
+            _render(report, form or format_of(file), out)
     if not (files and form):
         _print(report, form or "terminal")
 
 
+def _render(report: "Report", form: str, out: TextIO) -> None:
+    """Write a form; findings that pass only for another form's pictures are left out."""
+    from birthright.reports.formats import FORMATS, renderer
+
+    lists = not (report.passes or FORMATS[form].draws)
+    renderer(form)(report.without_passes() if lists else report, out)
+
+
 def _print(report: "Report", form: str) -> None:
     """Print; whoever stops reading has seen enough, and the verdict is still the exit code."""
-    from birthright.reports.formats import renderer
-
     try:
-        renderer(form)(report, sys.stdout)
+        _render(report, form, sys.stdout)
         sys.stdout.flush()
     except BrokenPipeError:
         silence_stdout()

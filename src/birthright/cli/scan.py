@@ -45,7 +45,7 @@ _PATH = click.Path(path_type=Path)
     help="List the keys also of users that had none when the report was made.",
 )
 @click.option(
-    "--raw", is_flag=True, help="Keep AWS's credential report beside the facts, for 'birthright evidence --raw'."
+    "--raw", is_flag=True, help="Keep the credential report itself, for 'birthright evidence --raw'."
 )
 @click.option(
     "--credential-report",

@@ -122,7 +122,7 @@ class BucketStore:
     def _copy(self, info: "FileInfo", target: Path) -> None:
         # A commit may be replaced by another of the same size; all else is named by its digest.
         known = target.is_file() and target.stat().st_size == info.size
-        if known and target.parent.name != _COMMITS and target.suffix == ".parquet":
+        if known and target.parent.name != _COMMITS and target.suffix in {".parquet", ".csv"}:
             return
         make_directories(target.parent)
         with self._reading(info.path), self._connect().open_input_stream(info.path) as stream:

@@ -1,7 +1,7 @@
 """Turns a scan into the one document that says all of it."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 
 import msgspec
@@ -36,10 +36,12 @@ def build_document(
     pages: Sequence[Page],
     selection: Selection,
     *,
-    passes: bool = False,
+    passes: bool | Collection[str] = False,
     evidence: bool = True,
 ) -> Document:
     """Judge a scan by the pages. Findings are failures and unknowns, with `passes` everything.
+
+    `passes` may also name the policies whose passes are given.
 
     Without `evidence` the findings leave it out: most of the work, for reports that do not show it.
     Of a scan of one batch they are a tuple; of a larger one they are made whenever they are asked for.
@@ -52,8 +54,10 @@ def build_document(
         raise StoreError(f"scan {info.id} does not say what was read", "scan again")
     rules = [evaluator.rule(page, selection.overrides.get(page.id)) for page in pages]
     tallies = [evaluator.tally(rule) for rule in rules]
-    how = How(info.as_of, selection.in_use, passes, evidence)
-    findings = Findings(evaluator, rules, how, sum(_given(tally, passes=passes) for tally in tallies))
+    named = {page.id for page in pages} if passes is True else passes or ()
+    how = How(info.as_of, selection.in_use, frozenset(named), evidence)
+    count = sum(_given(tally, passes=tally.page.id in how.passes) for tally in tallies)
+    findings = Findings(evaluator, rules, how, count)
     accounts = account_lines(scope, tallies)
     return Document(
         schema=SCHEMA,

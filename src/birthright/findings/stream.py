@@ -15,12 +15,32 @@ from birthright.policies.scope import Span
 
 
 class How(msgspec.Struct, frozen=True):
-    """How findings are made: the scan's instant, what in use means, whether passes and evidence are in."""
+    """How findings are made: the scan's instant, what in use means, whether evidence is in.
+
+    `passes`: the policies whose passes are in.
+    """
 
     as_of: datetime
     in_use: timedelta
-    passes: bool
+    passes: frozenset[str]
     evidence: bool
+
+
+class WithoutPasses(Collection[Finding]):
+    """Findings but for those that pass; `count` is how many these are."""
+
+    def __init__(self, findings: Collection[Finding], count: int) -> None:
+        self._findings = findings
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Finding]:
+        return (finding for finding in self._findings if finding.verdict != "pass")
+
+    def __contains__(self, finding: object) -> bool:
+        return any(finding == other for other in self)
 
 
 class Findings(Collection[Finding]):
@@ -61,7 +81,8 @@ class Findings(Collection[Finding]):
 
     def _by_account(self, rule: Rule, batch: Span, context: Context) -> Iterator[tuple[str, list[Finding]]]:
         """Give one policy's findings, account by account."""
-        rows = groupby(rule.rows(batch, passes=self._how.passes), attrgetter("account_id"))
+        passes = rule.page.id in self._how.passes
+        rows = groupby(rule.rows(batch, passes=passes), attrgetter("account_id"))
         judged = ((account, findings_of(rule.page, of_account, context)) for account, of_account in rows)
         silent = (
             (account, [unread_finding(rule.page, account, reason)])

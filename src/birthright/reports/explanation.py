@@ -98,7 +98,9 @@ def _print_subject(
     console.print()
     console.print(_indented(_verdicts(findings)))
     _print_evidence(console, document, findings)
-    _print_remedies(console, pages, [finding for finding in findings if finding.verdict == "fail"])
+    _print_remedies(
+        console, pages, [finding for finding in findings if finding.verdict == "fail" and not finding.waiver]
+    )
     _print_rules(console, document, pages, [f for f in findings if f.verdict != "pass"])
     console.print()
 
@@ -112,9 +114,18 @@ def _verdicts(findings: Iterable[Finding]) -> Table:
     for fold in (False, False, True):
         table.add_column(no_wrap=not fold, overflow="fold")
     for finding in findings:
-        word, style = _WORDS[finding.verdict]
-        table.add_row(Text(word, style), Text(finding.policy), Text(printable(finding.reason)))
+        word, style = ("waived", "yellow") if finding.waiver else _WORDS[finding.verdict]
+        table.add_row(Text(word, style), Text(finding.policy), Text(printable(_why(finding))))
     return table
+
+
+def _why(finding: Finding) -> str:
+    """Say what the rule said, and why it was accepted, if it was."""
+    if finding.waiver is None:
+        return finding.reason
+    ticket = f" ({finding.waiver.ticket})" if finding.waiver.ticket else ""
+    accepted = f"until {finding.waiver.expires} by {finding.waiver.owner}: {finding.waiver.reason}{ticket}"
+    return f"{finding.reason}; waived {accepted}"
 
 
 def _print_evidence(console: Console, document: Document, findings: Sequence[Finding]) -> None:

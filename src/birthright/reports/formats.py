@@ -13,18 +13,22 @@ if TYPE_CHECKING:
 
 
 class Format(NamedTuple):
-    """Its module, imported when it is asked for; the ending of its files; whether it shows evidence."""
+    """Its module, imported when it is asked for; the ending of its files; whether it shows evidence.
+
+    `draws`: it draws every key, those that pass as well.
+    """
 
     module: str
     ending: str
     evidence: bool
+    draws: bool = False
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType({
     "terminal": Format("birthright.reports.terminal", ".txt", evidence=False),
     "json": Format("birthright.reports.json", ".json", evidence=True),
     "jsonl": Format("birthright.reports.jsonl", ".jsonl", evidence=True),
-    "html": Format("birthright.reports.html.page", ".html", evidence=True),
+    "html": Format("birthright.reports.html.page", ".html", evidence=True, draws=True),
     "csv": Format("birthright.reports.csv", ".csv", evidence=False),
     "markdown": Format("birthright.reports.markdown", ".md", evidence=False),
     "sarif": Format("birthright.reports.sarif", ".sarif", evidence=False),

@@ -46,10 +46,12 @@ class Rows:
 class Collected:
     """What the page shows of the findings; none of it grows with their number beyond a bound.
 
-    `keys` counts the keys in the pictures; `passes` says whether passing findings were among them all.
+    `keys` counts the keys in the pictures; `passes` says whether passing findings were among them all. They
+    are rows only if they are to be listed.
     """
 
-    def __init__(self, document: Document, most: int = MOST_ROWS) -> None:
+    def __init__(self, document: Document, most: int = MOST_ROWS, *, passes: bool = True) -> None:
+        self._lists_passes = passes
         self.rows = Rows(most)
         self.survey = Survey()
         self.gaps = Gaps()
@@ -65,7 +67,8 @@ class Collected:
     def _add(self, findings: Sequence[Finding], *, several: bool) -> None:
         """Take the findings of one account: its keys are in no other."""
         for finding in findings:
-            self.rows.add(finding)
+            if finding.verdict != "pass" or self._lists_passes:
+                self.rows.add(finding)
             self.passes = self.passes or finding.verdict == "pass"
         self.survey.add([finding for finding in findings if not finding.waiver], several=several)
         for key in _keys(findings):

@@ -74,7 +74,7 @@ def _length(seconds: int | None) -> str:
 
 def _context(report: Report) -> dict[str, Any]:
     document, pages = report.document, report.pages
-    found = Collected(document)
+    found = Collected(document, passes=report.passes)
     rows = list(found.rows)
     first = next((line for line in document.policies if line.id == FIRST), None)
     return {
