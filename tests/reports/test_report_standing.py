@@ -132,3 +132,16 @@ def test_waivers_to_look_at(state: WaiverState, words: str) -> None:
 def test_ages(state: State | None, first_seen: datetime | None, words: str) -> None:
     """The largest unit says enough; a clock that went back makes no negative age."""
     assert age_of(finding(state=state, first_seen=first_seen), NOW) == words
+
+
+def test_what_is_new_is_shown_first_although_there_is_much_else() -> None:
+    """Of a hundred failures a reader of every night's scan wants the two new ones."""
+    old = [
+        finding(user_name=f"u{n}", access_key_id=f"AKIA{n:016}", state="persisting", first_seen=NOW)
+        for n in range(100)
+    ]
+    new = finding(user_name="zoe", access_key_id="AKIAZZZZZZZZZZZZZZZZ", state="reappeared", first_seen=NOW)
+    text = shown(*old, new, fail=101, changes=CHANGES)
+    assert text.index("New since then (1)") < text.index("zoe") < text.index("Not in use")
+    first = msgspec.structs.replace(CHANGES, since=None, since_as_of=None)
+    assert "New since then" not in shown(*old, new, fail=101, changes=first)

@@ -12,6 +12,8 @@ from birthright.reports.order import FIRST, RISKS
 
 SHOWN = 10
 NAMED = 3
+# The states of what was not there in the scan before.
+FRESH = frozenset({"new", "reappeared"})
 REMEDIES: tuple[Remedy, ...] = ("retire", "rotate", "review", "none")
 _MOST_REASONS = 10_000
 _EACH = 2
@@ -70,11 +72,13 @@ class Unknowns:
 class Survey:
     """What a report for people needs of the findings, but for waived ones.
 
-    `born` counts, by remedy, the failures of FIRST.
+    `born` counts, by remedy, the failures of FIRST; `fresh` are the subjects with failures that an earlier
+    scan did not have.
     """
 
     def __init__(self) -> None:
         self.failing: dict[Remedy, Sample] = {remedy: Sample() for remedy in REMEDIES}
+        self.fresh = Sample()
         self.born: Counter[Remedy] = Counter()
         self.unknown: dict[str, Unknowns] = {}
 
@@ -84,6 +88,8 @@ class Survey:
         self.born.update(finding.remedy for finding in failing if finding.policy == FIRST)
         for group in by_subject(failing):
             self.failing[_remedy(group)].add(sorted(group, key=weight_of))
+        for group in by_subject(finding for finding in failing if finding.state in FRESH):
+            self.fresh.add(sorted(group, key=weight_of))
         reasons: dict[str, list[Finding]] = defaultdict(list)
         for finding in findings:
             if finding.verdict == "unknown":

@@ -53,6 +53,9 @@ def _draw(console: Console, document: Document) -> None:
     if accounts.several:
         print_units(console, document)
         print_worst(console, document)
+    if document.changes and document.changes.since and found.fresh.count:
+        title = Text("New since then", "bold red")
+        _print_group(console, document, title, found.fresh, several=accounts.several)
     for remedy, title, colour in _GROUPS:
         if found.failing[remedy].count:
             group = found.failing[remedy]
