@@ -12,7 +12,8 @@ from birthright.findings.model import CoverageLine, Document, Finding, PolicyLin
 from birthright.reports.interface import Report
 from birthright.reports.order import FIRST, RISKS
 from birthright.reports.organization import Accounts, named, print_coverage, print_units, print_worst
-from birthright.reports.standing import age_of, print_changes, print_fixed, print_waivers
+from birthright.reports.standing import print_changes, print_fixed, print_waivers
+from birthright.reports.subjects import age_of
 from birthright.reports.survey import SHOWN, Sample, Survey, survey
 from birthright.text import printable, write_console
 from birthright.times import format_duration
@@ -54,8 +55,8 @@ def _draw(console: Console, document: Document) -> None:
         print_units(console, document)
         print_worst(console, document)
     if document.changes and document.changes.since and found.fresh.count:
-        title = Text("New since then", "bold red")
-        _print_group(console, document, title, found.fresh, several=accounts.several)
+        fresh = Text("New since then", "bold red")
+        _print_group(console, document, fresh, found.fresh, several=accounts.several)
     for remedy, title, colour in _GROUPS:
         if found.failing[remedy].count:
             group = found.failing[remedy]
