@@ -3,11 +3,11 @@
 set -euo pipefail
 
 folder=${INPUT_FOLDER:-$(mktemp -d "$RUNNER_TEMP/birthright-XXXXXX")}
-mkdir -p "$folder"
 if [[ $folder == *$'\n'* ]]; then
   echo '::error::the input folder is more than one line'
   exit 2
 fi
+mkdir -p -- "$folder"
 
 arguments=(scan)
 add() { # OPTION VALUE: nothing if there is no value; one word, so that a value cannot become an option
@@ -31,6 +31,10 @@ markdown=
 IFS=$' \t\n' read -r -d '' -a files <<<"${INPUT_FILES:-}" || true
 for file in "${files[@]}"; do
   path=$folder/$file
+  # One of an earlier run must not be taken for this one's.
+  if [[ -f $path ]]; then
+    rm -f -- "$path"
+  fi
   arguments+=("--output=$path")
   case $file in
     *.sarif) sarif=$path ;;
@@ -48,8 +52,17 @@ echo "::$quiet::"
 # What could not be written is not there to be uploaded.
 [[ -f $sarif ]] || sarif=
 [[ -f $markdown ]] || markdown=
+complete=
+if [[ -n $sarif ]]; then
+  complete=false
+  # No name can hold this: within a text of JSON a quotation mark has a backslash before it.
+  if grep -q '"executionSuccessful":true' -- "$sarif"; then
+    complete=true
+  fi
+fi
 {
   echo "exit-code=$code"
+  echo "complete=$complete"
   echo "folder=$folder"
   echo "sarif=$sarif"
   echo "markdown=$markdown"
@@ -58,7 +71,7 @@ echo "::$quiet::"
 if [[ -n $markdown && ${INPUT_SUMMARY:-true} == true ]]; then
   # GitHub takes at most 1 MiB.
   if (($(wc -c <"$markdown") < 1000000)); then
-    cat "$markdown" >>"$GITHUB_STEP_SUMMARY"
+    cat -- "$markdown" >>"$GITHUB_STEP_SUMMARY"
   else
     echo "The report is too long for this summary: see the file." >>"$GITHUB_STEP_SUMMARY"
   fi

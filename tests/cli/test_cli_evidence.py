@@ -1,10 +1,15 @@
 """`birthright evidence` and `birthright evidence verify`, as people run them."""
 
+import hashlib
 import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,9 +24,25 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from birthright.cli.evidence import command
+from birthright.evidence.bundle import Order, make_bundle
+from birthright.evidence.verifying import verify_bundle
+from birthright.findings.build import Selection
 from birthright.retirement.journal.opening import open_journal
+from birthright.sandbox import Sandbox
 from cli_helpers import Birthright
-from evidence_helpers import KEYS, OTHER, SIGNER, account, contents, forged, saved, waivers_of
+from evidence_helpers import (
+    BORN,
+    KEYS,
+    OTHER,
+    SIGNER,
+    Files,
+    account,
+    contents,
+    forged,
+    pages,
+    saved,
+    waivers_of,
+)
 from journal_helpers import filled
 
 ID = "20261122T100000Z-abcdef"
@@ -245,3 +266,85 @@ def test_it_is_a_group() -> None:
     """Its commands are listed, so that help and shells know them."""
     assert isinstance(command, click.Group)
     assert [*command.commands] == ["make", "verify"]
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_bundle_through_a_pipe(folder: Path) -> None:
+    """What goes to /dev/stdout is the bundle alone; what is said about it goes to stderr."""
+    run = [sys.executable, "-m", "birthright", "evidence"]
+    made = subprocess.run([*run, ID, "-o", "/dev/stdout"], capture_output=True, check=True, cwd=folder)
+    assert b"signed: no" in made.stderr
+    (folder / "bundle.zip").write_bytes(made.stdout)
+    assert verify_bundle(folder / "bundle.zip").problem is None
+    piped = subprocess.run(
+        [*run, "verify", "/dev/stdin"], input=made.stdout, capture_output=True, check=False, cwd=folder
+    )
+    assert piped.returncode == 2
+    assert piped.stderr.startswith(b"birthright: cannot read /dev/stdin: ")
+    assert b"None" not in piped.stderr
+
+
+@pytest.mark.usefixtures("kept")
+def test_no_room_to_unpack(birthright: Birthright, folder: Path) -> None:
+    """A disk without room is nothing that is wrong with the bundle."""
+    birthright("evidence", ID, "-o", "bundle.zip")
+    words = f"ulimit -f 1; {shlex.quote(sys.executable)} -m birthright evidence verify bundle.zip"
+    done = subprocess.run(["bash", "-c", words], capture_output=True, check=False, cwd=folder)
+    assert done.returncode == 4
+    assert done.stderr.startswith(b"birthright: cannot unpack scan/")
+    assert b"TMPDIR names another place" in done.stderr
+
+
+def test_a_strange_bundle_says_nothing_to_a_terminal(birthright: Birthright, folder: Path) -> None:
+    """A scan's id is what the bundle's maker wrote."""
+    info = msgspec.structs.replace(saved(folder / "odd")[1], id="\x1b[31m")
+    scan = folder / "odd" / "scans" / ID
+    (scan / "scan.json").write_bytes(msgspec.json.encode(info))
+    make_bundle(scan, info, Order(pages=pages(), selection=Selection()), folder / "bundle.zip")
+    checked = birthright("evidence", "verify", "bundle.zip")
+    assert (checked.code, checked.err) == (0, "")
+    assert "scan \\x1b[31m of " in checked.out
+
+
+@pytest.mark.usefixtures("kept")
+def test_what_the_verdicts_rest_on_is_told(birthright: Birthright, folder: Path) -> None:
+    """Pages that birthright does not ship, other parameters and waivers make other verdicts."""
+    birthright("evidence", ID, "-o", "plain.zip")
+    plain = birthright("evidence", "verify", "plain.zip").out
+    assert "policies: 13, this birthright's own\n" in plain
+    assert "accepted" not in plain
+    (folder / "waivers.yaml").write_bytes(waivers_of(KEYS[0]))
+    birthright("evidence", ID, "-o", "changed.zip", "--set", f"{BORN}.window=200s")
+
+    def lenient(files: Files) -> None:
+        page = f"policies/{BORN}.md"
+        before = files[page]
+        files[page] = before.replace(b"```sql\n", b"```sql\n-- ours\n", 1)
+        old, new = (hashlib.sha256(one).hexdigest().encode() for one in (before, files[page]))
+        files["findings.json"] = files["findings.json"].replace(old, new)
+
+    bundle = forged(folder / "changed.zip", lenient)
+    told = birthright("evidence", "verify", str(bundle)).out
+    assert (
+        f"policies: 13; not this birthright's own: {BORN}; parameters that were changed: {BORN}.window=200s"
+        in told
+    )
+    assert "judged again, the same; 1 of them are accepted by its waivers.yaml" in told
+
+
+def test_raw_reports_of_a_real_scan(birthright: Birthright, folder: Path) -> None:
+    """`scan --raw` keeps what AWS gave of each account, and the bundle holds it, masked or not."""
+    with Sandbox(users=20, accounts=3).running() as box, pytest.MonkeyPatch.context() as patch:
+        for name, value in box.environment().items():
+            patch.setenv(name, value)
+        assert birthright("scan", "--org", "--raw").code == 1
+    for words in ([], ["--mask"]):
+        assert birthright("evidence", "latest", "-o", "bundle.zip", "--raw", *words).code == 0
+        assert birthright("evidence", "verify", "bundle.zip").code == 0
+        reports = {
+            name: data
+            for name, data in contents(folder / "bundle.zip").items()
+            if name.startswith("reports/")
+        }
+        assert len(reports) >= 2
+        assert all(data.startswith(b"user,arn,user_creation_time") for data in reports.values())

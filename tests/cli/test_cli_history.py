@@ -66,6 +66,16 @@ def test_an_empty_store_is_one_line(birthright: Birthright) -> None:
     assert "make one with `birthright scan`" in ran.trouble
 
 
+def test_unfinished_scans_are_no_history(birthright: Birthright, store: Path) -> None:
+    """Where none was finished, one line says so."""
+    info = saved(FolderStore(store), 0, a="active")
+    file = store / "scans" / info.id / "scan.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "finished": False}))
+    ran = birthright("history")
+    assert ran.code == 2
+    assert ran.trouble.startswith("no scan was finished yet (")
+
+
 def test_two_accounts_by_turns_are_two_series(birthright: Birthright, store: Path) -> None:
     """Scans of one account and of another do not make one curve that jumps."""
     place = FolderStore(store)

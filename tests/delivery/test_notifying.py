@@ -229,7 +229,12 @@ def test_urls_come_from_files_and_the_environment(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "why"),
-    [(None, "No such file"), (b"# nothing\n", "names no URL"), (b"\xff\xfe", "is no text")],
+    [
+        (None, "No such file"),
+        (b"# nothing\n", "names no URL"),
+        (b"\xff\xfe", "is no text"),
+        (b"json://127.0.0.1:9\n" * 4000, "is too large"),
+    ],
 )
 def test_a_wrong_file(content: bytes | None, why: str, tmp_path: Path) -> None:
     """It is named; what is in it is not shown."""
@@ -238,6 +243,12 @@ def test_a_wrong_file(content: bytes | None, why: str, tmp_path: Path) -> None:
         file.write_bytes(content)
     with pytest.raises(UsageError, match=why):
         check_urls([f"@{file}"])
+
+
+def test_a_file_of_nobody_s() -> None:
+    """A home folder of somebody who is not there is one line, too."""
+    with pytest.raises(UsageError, match="there is no such user"):
+        check_urls(["@~no-such-user/urls"])
 
 
 def test_without_apprise(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from datetime import date, timedelta
+from functools import cache
 
 import msgspec
 import pytest
@@ -31,7 +32,13 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[SecurityHub]:
 def pushed(made: Report, sleeps: list[float] | None = None) -> Pushed:
     """Push without waiting."""
     waits: list[float] = [] if sleeps is None else sleeps
-    return push(made, AwsSession(), waits.append)
+    return push(made, session(), waits.append)
+
+
+@cache
+def session() -> AwsSession:
+    """Return one session for all tests: what botocore reads from its files of AWS's services stays in it."""
+    return AwsSession()
 
 
 def name(number: int) -> str:
@@ -296,7 +303,7 @@ def test_permission_is_missing(operation: str, hub: SecurityHub) -> None:
 def test_a_finding_too_large_is_told(hub: SecurityHub) -> None:
     """AWS takes 240 KB: it is not sent, and the others are."""
     (small,) = _items(report([failure(1)]), hub)
-    own = Hub(AwsSession(), time.sleep)
+    own = Hub(session(), time.sleep)
     assert [item["Id"] for item in own.put([{**small, "Id": "x", "Title": "x" * MOST_BYTES}, small])] == [
         small["Id"]
     ]

@@ -1,5 +1,6 @@
 """The GitHub Action, its workflow and the container file: their form, and what their scripts do."""
 
+import json
 import os
 import re
 import shutil
@@ -216,7 +217,7 @@ def test_an_input_is_never_run(value: str, tmp_path: Path, recorded: dict[str, s
     done = scripted(RUN, tmp_path, recorded | {"INPUT_SINCE": value})
     assert f"[--since={value}]" in done.arguments
     assert not list(tmp_path.rglob("hit"))
-    assert done.outputs.keys() == {"exit-code", "folder", "sarif", "markdown"}
+    assert done.outputs.keys() == {"exit-code", "complete", "folder", "sarif", "markdown"}
 
 
 def test_a_folder_of_two_lines_is_refused(tmp_path: Path, recorded: dict[str, str]) -> None:
@@ -248,6 +249,40 @@ def test_files_and_summary(tmp_path: Path, recorded: dict[str, str]) -> None:
     assert "too long" in scripted(RUN, tmp_path, recorded).summary
 
 
+def test_files_of_an_earlier_run_are_not_this_one_s(tmp_path: Path, recorded: dict[str, str]) -> None:
+    """In a folder that is kept, a scan that fails must not have yesterday's findings uploaded as today's."""
+    (tmp_path / "-out").mkdir()
+    for name in ("findings.sarif", "findings.md"):
+        (tmp_path / "-out" / name).write_text("yesterday")
+    done = scripted(RUN, tmp_path, recorded | {"INPUT_FOLDER": "-out", "CODE": "4"})
+    assert (done.code, done.outputs["sarif"]) == (4, "")
+    assert done.summary == "# Report\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "complete"),
+    [
+        ('{"executionSuccessful":true}', "true"),
+        ('{"executionSuccessful":false}', "false"),
+        ('{"executionSuccessful":false,"name":"\\"executionSuccessful\\":true"}', "false"),
+    ],
+)
+def test_whether_everything_was_read(
+    said: str, complete: str, tmp_path: Path, recorded: dict[str, str]
+) -> None:
+    """It is read from the SARIF, in which no name can look like it."""
+    recorder = tmp_path / "bin/birthright"
+    recorder.write_text(recorder.read_text().replace("*.md", "*.sarif"))
+    assert scripted(RUN, tmp_path, recorded | {"REPORT": said}).outputs["complete"] == complete
+    assert scripted(RUN, tmp_path, recorded | {"INPUT_FILES": ""}).outputs["complete"] == ""
+
+
+def test_what_is_not_complete_is_not_uploaded() -> None:
+    """GitHub takes what is missing in an upload as fixed."""
+    (upload,) = [one for one in NIGHTLY_STEPS if "upload-sarif" in one.get("uses", "")]
+    assert "outputs.complete == 'true'" in upload["if"]
+
+
 def test_what_is_printed_gives_the_runner_no_commands(tmp_path: Path, recorded: dict[str, str]) -> None:
     """Commands are off while birthright prints, with a word that nobody can guess."""
     words = []
@@ -277,6 +312,10 @@ def test_it_scans(tmp_path: Path) -> None:
     names = {path.name for path in Path(done.outputs["folder"]).iterdir()}
     assert names == {"findings.sarif", "findings.md", "findings.json"}
     assert Path(done.outputs["sarif"]).name == "findings.sarif"
+    assert done.outputs["complete"] in {"true", "false"}
+    assert (done.outputs["complete"] == "true") == json.loads(
+        Path(done.outputs["folder"], "findings.json").read_bytes()
+    )["scan"]["complete"]
     assert done.summary == Path(done.outputs["markdown"]).read_text("utf-8")
     assert "console-with-born-key-never-used" in done.printed
 

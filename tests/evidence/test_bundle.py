@@ -261,8 +261,25 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     order = Order(pages=pages(), selection=Selection())
     with pytest.raises(StoreError, match="the directory does not exist"):
         make_bundle(folder, info, order, tmp_path / "no" / "bundle.zip")
+    (tmp_path / "file").touch()
+    below = tmp_path / "file" / "bundle.zip"
+    with pytest.raises(StoreError, match=f"^cannot write {below}: Not a directory"):
+        make_bundle(folder, info, order, below)
+    with pytest.raises(StoreError, match=r"cannot write .*: File name too long"):
+        make_bundle(folder, info, order, tmp_path / ("x" * 300))
     with pytest.raises(UsageError, match="is a folder"):
         make_bundle(folder, info, order, tmp_path)
+
+
+def test_a_damaged_report_is_no_evidence(tmp_path: Path) -> None:
+    """A report that was kept, and is not what AWS gave any more, is refused as the bundle is made."""
+    folder, info = saved(tmp_path, msgspec.structs.replace(account(), report=REPORT))
+    (path,) = (folder / "reports").iterdir()
+    path.write_bytes(REPORT.replace(b"ann", b"eve"))
+    order = Order(pages=pages(), selection=Selection(), raw=True)
+    with pytest.raises(StoreError, match=f"the scan is damaged: {path} is not what was written"):
+        make_bundle(folder, info, order, tmp_path / "bundle.zip")
+    assert not (tmp_path / "bundle.zip").exists()
 
 
 def test_facts_in_a_bundle_are_a_scan(tmp_path: Path) -> None:

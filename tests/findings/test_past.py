@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -225,6 +226,32 @@ def test_a_chain_of_files_remembers(store: Shelf, tmp_path: Path) -> None:
     assert [finding.first_seen for finding in last.findings] == [instant(0)]
     assert [line.as_of for line in last.history] == [instant(0), instant(1), instant(2)]
     assert [line.new for line in last.history] == [1, 0, 0]
+
+
+def test_a_chain_of_files_keeps_what_was_fixed(store: Shelf, tmp_path: Path) -> None:
+    """What a document says of its own scan is carried on: that scan alone knows what was fixed in it."""
+    since = past_module.Past()
+    for place, state in enumerate(("active", "none", "none", "active")):
+        found = compare(document(judged(store, saved(store, place, a=state))), since)
+        written(found, tmp_path / f"{place}.json")
+        since = past_of(None, str(tmp_path / f"{place}.json"))
+    assert [(line.new, line.fixed) for line in found.history] == [(1, 0), (0, 1), (0, 0), (1, 0)]
+
+
+@pytest.mark.parametrize("what", ["scan.json", "access_keys"])
+def test_an_earlier_scan_that_is_damaged(what: str, store: Shelf, tmp_path: Path) -> None:
+    """One line names it and says what to do; when it is deleted, the scans before it count."""
+    for place in range(3):
+        info = saved(store, place, a="active")
+    spoilt = tmp_path / "store" / "scans" / f"{instant(1):%Y%m%dT%H%M%SZ}-000000"
+    for path in (spoilt / what).glob("*") if what == "access_keys" else [spoilt / what]:
+        path.write_bytes(b"x")
+    with pytest.raises(StoreError, match=rf"is damaged.*\(bring scans/{spoilt.name} back, or delete it"):
+        compared(judged(store, info))
+    shutil.rmtree(spoilt)
+    found = compared(judged(store, info)).changes
+    assert found
+    assert found.since_as_of == instant(0)
 
 
 def written(found: Document, file: Path) -> None:

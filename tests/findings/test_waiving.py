@@ -74,9 +74,9 @@ def waiving(**values: Any) -> Waiving:  # noqa: ANN401 - any field of Waiving
     return Waiving(**{**usual, **values})
 
 
-def coverage(account: str, status: str = "ok") -> CoverageLine:
+def coverage(account: str, status: str = "ok", source: str = "ListAccessKeys") -> CoverageLine:
     """Say whether an account answered."""
-    return CoverageLine(account, "GetCredentialReport", status, "", 1, 1, 0, 0.0, NOW)  # type: ignore[arg-type]
+    return CoverageLine(account, source, status, "", 1, 1, 0, 0.0, NOW)  # type: ignore[arg-type]
 
 
 def document(
@@ -235,6 +235,8 @@ def test_what_covers_nothing_any_more() -> None:
         ([], waiving(account="*"), [coverage(ONE), coverage(TWO, "failed")], True),
         ([], waiving(account="1*"), [coverage(ONE), coverage("unknown", "failed")], True),
         ([], waiving(account="1*"), [coverage(ONE)], False),
+        ([], waiving(), [coverage(ONE, source="GetCredentialReport")], True),
+        ([], waiving(account="*"), [coverage(ONE), coverage(TWO, source="GetCredentialReport")], True),
         ([finding(verdict="unknown")], waiving(), None, True),
         ([finding(verdict="unknown", access_key_id=None)], waiving(), None, True),
         ([finding(verdict="unknown", access_key_id=None, user_name=None)], waiving(), None, True),
@@ -246,6 +248,12 @@ def test_what_was_not_read(
 ) -> None:
     """Nobody knows whether such a waiver still covers something: it is never called unmatched."""
     assert state(found, one, asked=asked, listed=listed) == ("unread", 0)
+
+
+def test_a_report_is_enough_for_what_is_not_about_a_key() -> None:
+    """Its users are all there: an entry without a key id that covers nothing is unmatched."""
+    asked = [coverage(ONE, source="GetCredentialReport")]
+    assert state([], waiving(policy=MFA, access_key_id=None), asked=asked) == ("unmatched", 0)
 
 
 @pytest.mark.parametrize(

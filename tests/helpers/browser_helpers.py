@@ -56,7 +56,10 @@ class Visit:
     """One page, opened from disk, and everything it asked for or complained about."""
 
     def __init__(self, browser: Browser, scheme: Scheme = "light", width: int = 1280) -> None:
-        self.page: Page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
+        self.page: Page = browser.new_page(
+            color_scheme=scheme, viewport={"width": width, "height": 900}, reduced_motion="reduce"
+        )
+        self.files: set[str] = set()
         self.requests: list[str] = []
         self.troubles: list[str] = []
         self.page.on("request", lambda request: self.requests.append(request.url))
@@ -70,8 +73,13 @@ class Visit:
 
     def open(self, file: Path, fragment: str = "") -> Page:
         """Go to a file."""
+        self.files.add(file.as_uri())
         self.page.goto(f"{file.as_uri()}{fragment}")
         return self.page
+
+    def close(self) -> None:
+        """Leave it."""
+        self.page.close()
 
     def _dismiss(self, dialog: Any) -> None:  # noqa: ANN401 - Playwright's own
         self.troubles.append(f"dialog: {dialog.message}")

@@ -1,6 +1,7 @@
 """What the tests of evidence share: a small saved scan, bundles of it, and a hand that tampers."""
 
 import hashlib
+import re
 import zipfile
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -149,9 +150,10 @@ def forged(path: Path, change: Callable[[Files], object], signer: Ed25519Private
         msgspec.structs.replace(line, sha256=hashlib.sha256(files[f"policies/{line.id}.md"]).hexdigest())
         for line in manifest.policies
     )
+    signed_by = fingerprint(signer.public_key()) if signer else None
+    _refit_readme(files, signed_by)
     files[SUMS] = sums(_entries(files, Entry))
     files = dict(sorted(files.items()))
-    signed_by = fingerprint(signer.public_key()) if signer else None
     manifest = msgspec.structs.replace(
         manifest, files=_entries(files, Entry), signed_by=signed_by, policies=policies
     )
@@ -170,6 +172,15 @@ def refit_scan(files: Files) -> None:
             data = files.get(f"scan/{table}/{file['name']}", b"")
             file |= {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     files["scan/scan.json"] = msgspec.json.encode(info)
+
+
+def _refit_readme(files: Files, signed_by: str | None) -> None:
+    """Make the README name the key that signs."""
+    now = "It is **not signed**: anybody could have made or changed it."
+    if signed_by:
+        now = f"It is signed. The key's fingerprint (SHA-256 of its DER form) is\n`{signed_by}`."
+    before = rb"It is \*\*not signed.*|It is signed\..*\n`[0-9a-f]{64}`\."
+    files["README.md"] = re.sub(before, now.encode(), files["README.md"])
 
 
 def _entries(files: Files, kind: Any) -> tuple[Any, ...]:  # noqa: ANN401 - entries of a manifest

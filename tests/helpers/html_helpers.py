@@ -1,9 +1,12 @@
 """Documents made by hand for the tests of the HTML report, and the report of each."""
 
+import io
+import json
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from hashlib import sha256
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -174,3 +177,51 @@ def written(report: Report, file: Path) -> Path:
     with file.open("w", encoding="utf-8") as out:
         render(report, out)
     return file
+
+
+class Tags(HTMLParser):
+    """What a page is made of: its tags with their attributes, and the text of its script elements."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.raw: list[tuple[str, str]] = []
+        self._within = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep it."""
+        self.tags.append((tag, dict(attrs)))
+        self._within = tag
+
+    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002 - as the parser calls it
+        """Leave it."""
+        self._within = ""
+
+    def handle_data(self, data: str) -> None:
+        """Keep what is in scripts and styles."""
+        if self._within in {"script", "style"}:
+            self.raw.append((self._within, data))
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        """Return the attributes of all such tags."""
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def html(report: Report) -> str:
+    """Return the page."""
+    out = io.StringIO()
+    render(report, out)
+    return out.getvalue()
+
+
+def embedded(text: str) -> dict[str, Any]:
+    """Return the data within the page."""
+    data: dict[str, Any] = json.loads(next(raw for tag, raw in Tags(text).raw if tag == "script"))
+    return data
+
+
+def rows(text: str) -> list[dict[str, Any]]:
+    """Return the table's rows within the page."""
+    data = embedded(text)
+    return [dict(zip(data["fields"], row, strict=True)) for row in data["rows"]]

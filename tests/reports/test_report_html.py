@@ -2,16 +2,13 @@
 
 import base64
 import hashlib
-import io
 import json
 import re
 import time
 import tracemalloc
 from collections.abc import Collection, Iterator
 from datetime import timedelta
-from html.parser import HTMLParser
-from itertools import repeat
-from typing import Any
+from itertools import pairwise, repeat
 
 import msgspec
 import pytest
@@ -20,7 +17,6 @@ from hypothesis import strategies as st
 
 from birthright.findings.model import Finding
 from birthright.reports.explanation import cli_commands
-from birthright.reports.formats import renderer
 from birthright.reports.html.collecting import MOST_ROWS, Collected, Rows
 from birthright.reports.html.data import safe_json
 from birthright.reports.html.gaps import Gaps
@@ -29,53 +25,20 @@ from birthright.reports.html.text import Pages
 from birthright.reports.interface import Report
 from birthright.reports.remedies import Template
 from birthright.text import printable
-from html_helpers import HOSTILE, NOW, THEN, UNUSED, born, many, organization, single
-
-
-class Tags(HTMLParser):
-    """What a page is made of: its tags with their attributes, and the text of its script elements."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.raw: list[tuple[str, str]] = []
-        self._within = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Keep it."""
-        self.tags.append((tag, dict(attrs)))
-        self._within = tag
-
-    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002 - as the parser calls it
-        """Leave it."""
-        self._within = ""
-
-    def handle_data(self, data: str) -> None:
-        """Keep what is in scripts and styles."""
-        if self._within in {"script", "style"}:
-            self.raw.append((self._within, data))
-
-    def of(self, tag: str) -> list[dict[str, str | None]]:
-        """Return the attributes of all such tags."""
-        return [attributes for name, attributes in self.tags if name == tag]
-
-
-def html(report: Report) -> str:
-    out = io.StringIO()
-    renderer("html")(report, out)
-    return out.getvalue()
-
-
-def embedded(text: str) -> dict[str, Any]:
-    """Return the data within the page."""
-    data: dict[str, Any] = json.loads(next(raw for tag, raw in Tags(text).raw if tag == "script"))
-    return data
-
-
-def rows(text: str) -> list[dict[str, Any]]:
-    data = embedded(text)
-    return [dict(zip(data["fields"], row, strict=True)) for row in data["rows"]]
+from html_helpers import (
+    HOSTILE,
+    NOW,
+    THEN,
+    UNUSED,
+    Tags,
+    born,
+    embedded,
+    html,
+    many,
+    organization,
+    rows,
+    single,
+)
 
 
 def commands(text: str) -> dict[str, list[str]]:
@@ -145,63 +108,6 @@ def test_hostile_text_makes_no_tag(text: str) -> None:
     """The tags are the same whether the texts are harmless or not."""
     harmless = [tag for tag, _ in Tags(html(organization("harmless"))).tags]
     assert [tag for tag, _ in Tags(html(organization(text))).tags] == harmless
-
-
-def test_what_was_read_comes_first() -> None:
-    """Before any number it says what is missing, from which scan and when."""
-    text = html(organization())
-    words = (
-        "Not everything was read: 1 of 3 accounts not at all, 1 in part",
-        "20261122T100000Z-abcdef</code>",
-        ">denied</strong>",
-        "active access key was created together",
-    )
-    places = [text.index(one) for one in words]
-    assert places == sorted(places)
-
-
-def test_a_scan_that_did_not_finish_says_how_to_go_on() -> None:
-    """The alarm has the command."""
-    report = single()
-    scan = msgspec.structs.replace(report.document.scan, finished=False, complete=False)
-    text = html(single(scan=scan))
-    assert "This scan did not finish." in text
-    assert "birthright scan --resume 20261122T100000Z-abcdef" in text
-
-
-def test_nothing_read_is_not_in_order() -> None:
-    """Where no account answered, nothing says that all is well."""
-    lines = tuple(msgspec.structs.replace(line, status="denied") for line in single().document.coverage)
-    text = html(single((), coverage=lines))
-    assert "No account was read. Nothing here says that anything is in order." in text
-    assert "There are no findings, because nothing was read." in text
-
-
-def test_waived_and_fixed_findings_stand_apart() -> None:
-    """A waived failure is not a failure in the table; a fixed one is neither, and has no commands."""
-    text = html(organization())
-    standing = {row["user"]: row["standing"] for row in rows(text)}
-    assert standing == {
-        "text": "fail", "bob": "waived", "cleo": "unknown", "dora": "fail", "emil": "fail", "fritz": "fixed",
-    }  # fmt: skip
-    by_user = {row["user"]: row for row in rows(text)}
-    assert by_user["fritz"]["commands"] == []
-    assert by_user["bob"]["commands"]
-
-
-def test_the_numbers_of_changes_waivers_and_units_are_there() -> None:
-    """New, fixed and reappeared; each state of a waiver; units and accounts."""
-    text = html(organization())
-    for state in ("expired", "unmatched", "expiring", "unread"):
-        assert f"<strong>{state}</strong>" in text
-    assert "Waivers: 4 to look at" in text
-    for heading in (
-        "Since 2026-01-01 00:00 UTC",
-        "By organizational unit",
-        "By account",
-        "Failures over the scans",
-    ):
-        assert heading in text
 
 
 def test_the_commands_are_those_that_explain_shows() -> None:
@@ -360,6 +266,19 @@ def test_the_picture_of_gaps_does_not_grow_with_the_keys(count: int) -> None:
     assert sum(row[4] for row in picture.rows) == count
 
 
+def test_labels_of_bars_do_not_run_into_each_other() -> None:
+    """Of neighbours that are too near, one keeps its number; the born keys at the left always do."""
+    gaps = Gaps()
+    for gap in (0, *(2**power for power in range(3, 25))):
+        for _ in range(800):
+            gaps.add(born("ann", gap), "pass")
+    labels = gaps.picture(single().document).counts
+    assert labels[0][2] == "800"
+    assert len(labels) > 5
+    for (x, y, _), (next_x, next_y, _) in pairwise(labels):
+        assert next_x - x >= 18 or abs(next_y - y) >= 10
+
+
 def test_one_scan_is_no_trend() -> None:
     """The chart is drawn for two scans and more, and says its numbers."""
     history = organization().document.history
@@ -373,6 +292,8 @@ def test_odd_times_draw_nothing_wrong() -> None:
         born("ann", 0, last_used_at=NOW + timedelta(days=1), ever_used=True),
         born("bob", -(10**8)),
         born("cleo", 0, created_at=NOW, user_created_at=THEN, gap_seconds=10**10),
+        born("dora", 0, gap_seconds=10**18),
+        born("emil", 0, gap_seconds=-(10**18)),
     ]
     assert "NaN" not in html(single(findings))
 

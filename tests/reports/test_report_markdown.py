@@ -159,6 +159,17 @@ def test_a_whole_scan_says_nothing_of_gaps() -> None:
     assert "No key is known to be born with its user, but not every key could be judged." in unknown
 
 
+def test_every_account_is_counted() -> None:
+    """Those that were left out, such as suspended ones, are neither read nor not read."""
+    coverage = (
+        asked(ACCOUNT, "ListUsers"),
+        asked("444455556666", "AssumeRole", "skipped"),
+        asked("777788889999", "AssumeRole", "denied"),
+    )
+    text = rendered("markdown", msgspec.structs.replace(document(finding()), coverage=coverage))
+    assert "\n3 accounts asked for, 1 read, 1 skipped, 1 not read, " in text
+
+
 def test_several_accounts_are_named() -> None:
     """With several accounts each row has its account; with one it has not."""
     coverage = (asked(ACCOUNT, "ListUsers"), asked("444455556666", "ListUsers"))

@@ -22,7 +22,7 @@ from birthright.findings.model import (
 )
 from birthright.reports.formats import renderer
 from birthright.reports.interface import Report
-from birthright.reports.standing import age_of
+from birthright.reports.subjects import age_of
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 BORN = "access-key-created-with-user"

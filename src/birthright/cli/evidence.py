@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from birthright.evidence.bundle import Made
+    from birthright.evidence.manifest import Manifest
     from birthright.evidence.verifying import Verification
     from birthright.retirement.journal.journal import Journal
     from birthright.settings import ScanSettings
@@ -155,19 +156,22 @@ def _journal(place: str, *, must_exist: bool) -> "Iterator[Journal | None]":
 
 
 def _tell_made(made: "Made", path: Path) -> None:
+    from birthright.text import printable
+
     manifest = made.manifest
-    line = manifest.journal
-    click.echo(f"{path}: scan {manifest.scan.id}, {len(made.document.findings)} verdicts")
-    if line:
-        broken = "" if line.problem is None else f"; the journal is broken: {line.problem}"
-        click.echo(f"journal: {line.retirements} retirements{broken}")
-    else:
-        click.echo("journal: there is none")
     signed = f"by key SHA256:{manifest.signed_by}" if manifest.signed_by else "no; --sign-key signs it"
-    click.echo(f"signed: {signed}")
+    lines = (
+        f"{path}: scan {manifest.scan.id}, {len(made.document.findings)} verdicts",
+        f"journal: {_said_of_journal(manifest)}",
+        f"signed: {signed}",
+    )
+    for line in lines:
+        # Into a pipe or /dev/stdout the bundle itself was written.
+        click.echo(printable(line), err=not path.is_file())
 
 
 def _tell_checked(found: "Verification", path: Path) -> None:
+    from birthright.text import printable
     from birthright.times import format_instant
 
     manifest = found.manifest
@@ -175,9 +179,13 @@ def _tell_checked(found: "Verification", path: Path) -> None:
         return
     scan = manifest.scan
     said = "" if found.complete else "; not everything could be read: see README.md in it"
-    click.echo(f"{path}: scan {scan.id} of {format_instant(scan.as_of)}{said}")
+    click.echo(printable(f"{path}: scan {scan.id} of {format_instant(scan.as_of)}{said}"))
     click.echo(f"files: {len(manifest.files)}, all as the manifest says")
-    click.echo(f"findings: {found.findings} judged again, the same")
+    waived = f"; {found.waived} of them are accepted by its waivers.yaml" if found.waived else ""
+    another = _by_another(manifest)
+    click.echo(printable(f"findings: {found.findings} judged again, the same{another}{waived}"))
+    click.echo(printable(f"policies: {_said_of_policies(manifest)}"))
+    click.echo(printable(f"journal: {_said_of_journal(manifest)}"))
     key = f"SHA256:{manifest.signed_by}"
     words = {
         "none": "none: anybody could have made this bundle",
@@ -185,3 +193,33 @@ def _tell_checked(found: "Verification", path: Path) -> None:
         "trusted": f"whole, by the key that was given, {key}",
     }
     click.echo(f"signature: {words[found.signature]}")
+
+
+def _by_another(manifest: "Manifest") -> str:
+    """Say which birthright made a bundle, if it was another one than this."""
+    from birthright import __version__
+
+    made = manifest.tool_version
+    return "" if made == __version__ else f" (birthright {made} made it, this is {__version__})"
+
+
+def _said_of_policies(manifest: "Manifest") -> str:
+    """Say which pages and parameters are not those that this birthright has: the verdicts rest on them."""
+    from birthright.policies.pack import load_pack
+
+    ours = {(page.id, page.sha256) for page in load_pack()}
+    others = [line.id for line in manifest.policies if (line.id, line.sha256) not in ours]
+    overrides = manifest.selection.overrides.items()
+    changed = [f"{policy}.{name}={value}" for policy, said in overrides for name, value in said.items()]
+    words = f"; not this birthright's own: {', '.join(others)}" if others else ", this birthright's own"
+    words += f"; parameters that were changed: {', '.join(changed)}" if changed else ""
+    return f"{len(manifest.policies)}{words}"
+
+
+def _said_of_journal(manifest: "Manifest") -> str:
+    line = manifest.journal
+    if line is None:
+        return "there is none"
+    unchecked = ", which cannot be checked because ids are masked" if manifest.masked else ""
+    broken = "" if line.problem is None else f"; the journal is broken: {line.problem}"
+    return f"{line.retirements} retirements{unchecked}{broken}"

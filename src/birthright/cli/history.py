@@ -57,6 +57,9 @@ def command(  # noqa: PLR0913 - one for each option
     selection = select(policy, policies, settings, loaded)
     pages = pages_of(selection)
     series = series_of(Judged(place, load_info(place), pages, selection), limit, account)
+    if not series and account is None:
+        hint = "'birthright scan --resume latest' goes on with the last one"
+        raise UsageError("no scan was finished yet", hint)
     if not series:
         hint = "'birthright history' shows all accounts"
         raise UsageError(f"none of the last {limit} scans asked for account {account}", hint)

@@ -98,7 +98,7 @@ def waivers_of(options: Mapping[str, Any], settings: "ScanSettings") -> "tuple[W
             raise UsageError("--waivers and --no-waivers exclude each other")
         return ()
     named = options["waivers"] or (Path(settings.waivers).expanduser() if settings.waivers else None)
-    if named is None and not DEFAULT.exists():
+    if named is None and not (DEFAULT.exists() or DEFAULT.is_symlink()):
         return None
     return load_waivers(named or DEFAULT)
 

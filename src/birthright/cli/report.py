@@ -7,7 +7,7 @@ import click
 
 from birthright.cli.common import config_option, policy_options, store_option
 from birthright.cli.outcome import outcome_options
-from birthright.errors import UsageError
+from birthright.errors import ReadError, UsageError
 
 if TYPE_CHECKING:
     from birthright.cli.outcome import Wishes
@@ -67,17 +67,20 @@ def command(**options: Any) -> int:  # noqa: ANN401 - click hands over what it p
 def _report(options: dict[str, Any], settings: "Settings", wishes: "Wishes") -> "Report":
     """Judge the scan again, or read the file; waive and compare."""
     from birthright.cli.outcome import compared
+    from birthright.findings.past import is_file
     from birthright.findings.read import load_document
     from birthright.reports.interface import Report
 
-    file = Path(options["source"])
-    if not file.is_file():
+    if not is_file(options["source"]):
         return _judged(options, settings, wishes)
     clash = next((name for name in ("policy", "policies", "settings", "passes") if options[name]), None)
     if clash:
         named = {"settings": "set", "passes": "all"}.get(clash, clash)
         raise UsageError(f"--{named} does not go with a file", "its findings are judged already")
-    document = load_document(file)
+    document = load_document(Path(options["source"]).expanduser())
+    if document.changes and not options["since"]:
+        # It says already what is new; which scan was the last one then, nobody knows here.
+        wishes = wishes._replace(since=None)
     return Report(compared(document, None, wishes), _pages_that_judged(document))
 
 
@@ -117,7 +120,13 @@ def _push(report: "Report", options: dict[str, Any]) -> int:
     """Push; what became of it is told on stderr, beside a report on stdout. Return 3 if not all was taken."""
     from birthright.delivery.security_hub import push
     from birthright.sources.aws.session import AwsSession
+    from birthright.text import printable
 
-    pushed = push(report, AwsSession(options["profile"], options["region"]))
+    try:
+        pushed = push(report, AwsSession(options["profile"], options["region"]))
+    except ReadError as error:
+        # The report is out by now, and its failures must not look like something that was not read.
+        click.echo(f"birthright: {printable(str(error))}", err=True)
+        return 3
     click.echo(pushed.words, err=True)
     return 3 if pushed.failed else 0

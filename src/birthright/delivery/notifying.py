@@ -103,14 +103,20 @@ def _written(text: str) -> Iterator[str]:
     if not text.startswith("@"):
         yield text.strip()
         return
-    file = Path(text[1:]).expanduser()
+    file = Path(text[1:])
     try:
-        with file.open("rb") as opened:
-            lines = opened.read(_LONGEST_FILE).decode().splitlines()
+        with file.expanduser().open("rb") as opened:
+            data = opened.read(_LONGEST_FILE + 1)
+        lines = data.decode().splitlines()
     except OSError as error:
         raise UsageError(f"--notify: {file}: {error.strerror}") from error
+    except RuntimeError:
+        # Of `~somebody`.
+        raise UsageError(f"--notify: {file}: there is no such user") from None
     except UnicodeDecodeError:
         raise UsageError(f"--notify: {file} is no text") from None
+    if len(data) > _LONGEST_FILE:
+        raise UsageError(f"--notify: {file} is too large for a list of URLs")
     urls = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not urls:
         raise UsageError(f"--notify: {file} names no URL", "one in each line")

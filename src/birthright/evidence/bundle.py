@@ -85,8 +85,6 @@ def make_bundle(folder: Path, info: ScanInfo, order: Order, out: Path) -> Made:
         raise UsageError(
             f"scan {info.id} is not finished", f"'birthright scan --resume {info.id}' goes on with it"
         )
-    if out.is_dir():
-        raise UsageError(f"{out} is a folder", "-o names a file")
     if order.raw and not report_files(folder):
         raise UsageError(
             f"scan {info.id} did not keep its credential reports", "scan with --raw, then they are kept"
@@ -101,14 +99,18 @@ def make_bundle(folder: Path, info: ScanInfo, order: Order, out: Path) -> Made:
 @contextmanager
 def _workshop(out: Path) -> Iterator[Path]:
     """Give a private folder on the disk that the bundle goes to; a pipe's or device's has no room."""
-    is_plain = out.is_file() or not out.exists()
     try:
-        with TemporaryDirectory(prefix=".birthright-", dir=out.parent if is_plain else None) as stage:
-            yield Path(stage)
-    except FileNotFoundError:
-        raise StoreError(f"cannot write {out}: the directory does not exist", "create it first") from None
-    except PermissionError:
-        raise StoreError(f"cannot write {out}: permission denied", "choose another place") from None
+        if out.is_dir():
+            raise UsageError(f"{out} is a folder", "-o names a file")
+        is_plain = out.is_file() or not out.exists()
+        made = TemporaryDirectory(prefix=".birthright-", dir=out.parent if is_plain else None)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        is_missing = isinstance(error, FileNotFoundError)
+        hint = "the directory does not exist: create it first" if is_missing else "choose another place"
+        raise StoreError(f"cannot write {out}: {reason}", hint) from error
+    with made as stage:
+        yield Path(stage)
 
 
 @contextmanager
@@ -185,7 +187,7 @@ class _Packing:
             for path in paths:
                 one = member(f"{SCAN}{table}/{path.name}", path)
                 if digests.get(one.name, one.sha256) != one.sha256:
-                    raise StoreError(f"the scan is damaged: {path} is not what was written", "scan again")
+                    raise _damaged(path)
                 yield one
 
     def _tables(self) -> Iterator[Member]:
@@ -212,8 +214,12 @@ class _Packing:
         waivers = self._waivers()
         if waivers is not None:
             yield member(WAIVERS, waivers)
+        digests = {file.sha256 for part in self._info.parts for file in part.reports.values()}
         for path in self._reports.values():
-            yield member(f"{REPORTS}{path.name}", path)
+            one = member(f"{REPORTS}{path.name}", path)
+            if one.sha256 not in digests:
+                raise _damaged(path)
+            yield one
 
     def _records(self, document: Document, files: list[Member]) -> JournalLine | None:
         if self._order.journal is None:
@@ -251,6 +257,10 @@ class _Packing:
 def _entries(files: Sequence[Member]) -> tuple[Entry, ...]:
     ordered = sorted(files, key=lambda one: one.name)
     return tuple(Entry(one.name, one.size, one.sha256) for one in ordered)
+
+
+def _damaged(path: Path) -> StoreError:
+    return StoreError(f"the scan is damaged: {path} is not what was written", "scan again")
 
 
 def encode_info(info: ScanInfo) -> bytes:

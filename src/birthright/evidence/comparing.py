@@ -41,8 +41,8 @@ class Same(io.RawIOBase):
 def compare_findings(document: Document, open_file: Callable[[], Slice], version: str) -> None:
     """See that a file holds a document, written by that version of birthright. Raises AlteredError.
 
-    The same bytes are the same findings. Otherwise a finding is compared with a finding: another version may
-    write more of each than was known then.
+    The same bytes are the same findings. Otherwise a finding is compared with a finding, to name those that
+    differ; only another version may write more of each than this one knows.
     """
     from birthright.reports.interface import Report
     from birthright.reports.json import render
@@ -63,6 +63,8 @@ def compare_findings(document: Document, open_file: Callable[[], Slice], version
         names = [name for name in rest.__struct_fields__ if name != "findings"]
         named = [name for name in names if getattr(rest, name) != getattr(document, name)]
         raise AlteredError(f"{FINDINGS} differs from what the facts give{_by(version)}: {', '.join(named)}")
+    if version == __version__:
+        raise AlteredError(f"{FINDINGS} says more than the facts give")
 
 
 def _by(version: str) -> str:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from birthright.atomic import make_directories, write_file
+from birthright.evidence.archive import AlteredError
+from birthright.evidence.manifest import MANIFEST
 from birthright.facts.snapshot import File, ScanInfo, load_table
 from birthright.findings.waivers import Waiving, parse_waivers, text_of
 
@@ -70,6 +72,17 @@ def ids_in(engine: "Engine", text: str) -> str | None:
     sql = "select min(access_key_id) from access_keys where access_key_id in (select unnest($ids))"
     ((found,),) = engine.rows(engine.select(sql, values))
     return None if found is None else str(found)
+
+
+def check_masked(folder: Path) -> None:
+    """See that the facts in a scan's folder have no access key id in full. Raises AlteredError."""
+    from birthright.policies.engine import Engine
+
+    engine = Engine(folder)
+    sql = "select count(*) from access_keys where access_key_id not like '%*%'"
+    ((found,),) = engine.rows(engine.select(sql))
+    if found:
+        raise AlteredError(f"{MANIFEST} says that ids are masked, but {found} are not")
 
 
 def masked(key: str, number: str = "") -> str:

@@ -1,7 +1,7 @@
 """The journal's records of a scan's accounts, as they go into a bundle and are checked there."""
 
-from collections.abc import Collection, Iterable, Iterator
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from birthright.retirement.model import Step
 
 SCHEMA = "birthright.journal/1"
+_FIRST, _LAST = f'{{"schema": "{SCHEMA}", "steps": [', "]}"
 
 
 def write_records(
@@ -22,13 +23,13 @@ def write_records(
     """Write the steps of all retirements in these accounts, a line each. Raises JournalError."""
     whole = journal.verify()
     found = [one for account in sorted(accounts) for one in journal.find(account=account)]
-    out.write(f'{{"schema": "{SCHEMA}", "steps": [')
+    out.write(_FIRST)
     end = "\n"
     for step in _steps(journal, [one.id for one in found]):
         text = msgspec.json.encode(step).decode()
         out.write(f"{end}{mask.text(text) if mask else text}")
         end = ",\n"
-    out.write("\n]}\n")
+    out.write(f"\n{_LAST}\n")
     return JournalLine(whole.steps, whole.head, whole.problem, len(found))
 
 
@@ -43,11 +44,8 @@ def check_records(lines: Iterable[bytes], line: JournalLine, *, masked: bool) ->
     from birthright.retirement.model import Step
 
     seen: set[str] = set()
-    for text in [*lines][1:-1]:
-        try:
-            step = msgspec.json.decode(text.removesuffix(b","), type=Step)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise AlteredError(f"{JOURNAL} cannot be read") from None
+    for text in _texts([*lines]):
+        step: Step = _decoded(text, Step)
         row = {
             **msgspec.structs.asdict(step),
             "at": instant_text(step.at),
@@ -59,3 +57,22 @@ def check_records(lines: Iterable[bytes], line: JournalLine, *, masked: bool) ->
         seen.add(step.retirement_id)
     if len(seen) != line.retirements:
         raise AlteredError(f"{JOURNAL} holds {len(seen)} retirements instead of {line.retirements}")
+
+
+def _texts(lines: Sequence[bytes]) -> list[bytes]:
+    """Return the steps' lines; there is nothing beside them. Raises AlteredError."""
+    texts = [line.removesuffix(b",") for line in lines[1:-1]]
+    listed = b",\n".join(texts).split(b"\n") if texts else []
+    if [*lines] != [_FIRST.encode(), *listed, _LAST.encode()]:
+        raise AlteredError(f"{JOURNAL} cannot be read")
+    return texts
+
+
+def _decoded(text: bytes, kind: type[Any]) -> Any:  # noqa: ANN401 - an instance of `kind`
+    """Read a step; what other readers may read otherwise (a name that comes twice) is refused."""
+    try:
+        if msgspec.json.encode(msgspec.json.decode(text)) == text:
+            return msgspec.json.decode(text, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    raise AlteredError(f"{JOURNAL} cannot be read")

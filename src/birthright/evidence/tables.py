@@ -15,7 +15,7 @@ _ROWS = 4096
 def write_csv(table: str, paths: Sequence[Path], out: TextIO) -> None:
     """Write the rows of a table's files, file by file, with the columns that any of them has.
 
-    Raises StoreError if a file is damaged.
+    Raises StoreError if a file is damaged, or has a row that no scan has.
     """
     from birthright.facts.schema import TABLES
 
@@ -24,7 +24,7 @@ def write_csv(table: str, paths: Sequence[Path], out: TextIO) -> None:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
     for path in paths:
-        for row in _rows(path):
+        for row in _rows(table, path):
             writer.writerow([cell(_plain(row.get(name))) for name in columns])
 
 
@@ -36,8 +36,10 @@ def check_facts(files: Mapping[str, Sequence[Path]]) -> None:
         wanted = {field.name: field.type for field in TABLES[table]}
         optional = set(LATER.get(table, ()))
         for path in paths:
-            found = dict(zip(_names(path), _schema(path).types, strict=True))
-            if {**{name: wanted[name] for name in optional}, **found} != wanted:
+            # Of a name that comes twice, one reader takes the first column and another the last.
+            names = _names(path)
+            found = dict(zip(names, _schema(path).types, strict=True))
+            if len(found) < len(names) or {**{name: wanted[name] for name in optional}, **found} != wanted:
                 raise StoreError(f"{table}/{path.name} is damaged: its columns are not the table's")
 
 
@@ -55,15 +57,23 @@ def _schema(path: Path) -> Any:  # noqa: ANN401 - Arrow ships no types
         raise _damaged(path, error) from error
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
+def _rows(table: str, path: Path) -> Iterator[dict[str, Any]]:
+    """Give the rows, each of them one that its kind can be: no NULL or word that has no place there."""
+    import msgspec
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from birthright.facts.model import AccessKey, Account, Coverage, Principal
+
+    kinds = {"principals": Principal, "access_keys": AccessKey, "coverage": Coverage, "accounts": Account}
     try:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(_ROWS):
-                yield from batch.to_pylist()
-    except (OSError, pa.ArrowException) as error:
+                for row in batch.to_pylist():
+                    msgspec.convert(row, kinds[table])
+                    yield row
+    except (OSError, pa.ArrowException, msgspec.ValidationError, ValueError, OverflowError) as error:
+        # The last two: text that is not UTF-8, instants that Python cannot hold.
         raise _damaged(path, error) from error
 
 

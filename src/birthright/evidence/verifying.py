@@ -4,6 +4,7 @@ A bundle comes from somebody else. Nothing is unpacked but the files of facts, u
 into a private folder; the rules in it run in the same closed engine as any page's.
 """
 
+import hashlib
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import msgspec
 
+from birthright import __version__
 from birthright.atomic import make_directories
 from birthright.errors import BirthrightError, StoreError, UsageError
 from birthright.evidence.archive import AlteredError, Place, Slice, Unpacking
@@ -25,6 +27,7 @@ from birthright.evidence.manifest import (
     MANIFEST,
     POLICIES,
     PUBLIC_KEY,
+    README,
     REPORTS,
     SCAN,
     SIGNATURE,
@@ -36,6 +39,8 @@ from birthright.evidence.manifest import (
     page_lines,
     sums,
 )
+from birthright.evidence.masking import check_masked
+from birthright.evidence.readme import readme
 from birthright.evidence.records import check_records
 from birthright.evidence.signing import fingerprint, is_signed, parse_public_pem
 from birthright.evidence.tables import check_facts, write_csv
@@ -57,12 +62,14 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     """What a check found.
 
     signature: `trusted` is by the key that was given, `unproven` by a key that nobody vouched for.
-    problem: what is wrong, in words; None if all is well. findings: how many were judged again.
+    problem: what is wrong, in words; None if all is well. findings: how many were judged again; waived:
+    how many of them are accepted.
     """
 
     manifest: Manifest | None = None
     signature: Literal["none", "unproven", "trusted"] = "none"
     findings: int = 0
+    waived: int = 0
     complete: bool = False
     problem: str | None = None
 
@@ -73,13 +80,13 @@ def verify_bundle(path: Path, trusted: "Ed25519PublicKey | None" = None) -> Veri
     Raises UsageError if the file is no bundle or a newer birthright's, StoreError if there is no room.
     """
     try:
-        with path.open("rb") as file, TemporaryDirectory(prefix="birthright-") as folder:
-            return _Check(file, path, trusted, Path(folder) / "scan").run()
+        with path.open("rb") as file:
+            with _needing_room(path.name):
+                room = TemporaryDirectory(prefix="birthright-")
+            with room as folder:
+                return _Check(file, path, trusted, Path(folder) / "scan").run()
     except OSError as error:
-        if error.filename in {None, path, str(path)}:
-            raise UsageError(f"cannot read {path}: {error.strerror}") from error
-        hint = "the facts in it need room where temporary files go: TMPDIR names another place"
-        raise StoreError(f"cannot unpack {path}: {error.strerror}", hint) from error
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 class _Check:
@@ -108,6 +115,7 @@ class _Check:
             manifest=manifest,
             signature=signature if self._signed else "none",
             findings=len(document.findings),
+            waived=document.summary.waived,
             complete=document.complete,
         )
 
@@ -168,8 +176,11 @@ class _Check:
     def _judge(self, manifest: Manifest) -> "Document":
         """Judge the facts again, and compare everything that was made of them."""
         with _as_altered():
+            self._check_names(manifest)
             info = self._facts(manifest)
             self._check_tables()
+            if manifest.masked:
+                check_masked(self._folder)
             pages = [*self._pages(manifest)]
             waivers = self._read(WAIVERS) if WAIVERS in self._places else None
             document = judged(self._folder, info, pages, manifest.selection, waivers)
@@ -182,7 +193,20 @@ class _Check:
         if manifest.journal:
             lines = Slice(self._file, self._place(JOURNAL)).lines()
             check_records(lines, manifest.journal, masked=manifest.masked)
+        # Other versions may have other words for the same.
+        if manifest.tool_version == __version__:
+            text = readme(manifest, document, waivers=waivers is not None)
+            if self._read(README) != text.encode():
+                raise AlteredError(f"{README} does not say what the rest says")
         return document
+
+    def _check_names(self, manifest: Manifest) -> None:
+        """See that there is no file that nothing else here looks into."""
+        known = {README, SUMS, FINDINGS, WAIVERS, *(f"{TABLES}{table}.csv" for table in SCAN_TABLES)}
+        known |= {JOURNAL} if manifest.journal else set()
+        for entry in manifest.files:
+            if entry.name not in known and not entry.name.startswith((SCAN, POLICIES, REPORTS)):
+                raise AlteredError(f"no such bundle holds a file {entry.name}")
 
     def _facts(self, manifest: Manifest) -> ScanInfo:
         """Read the scan; it is the one that the manifest names, and its files are those that are here."""
@@ -247,7 +271,10 @@ class _Check:
         place = self._place(name)
         if place.size > _LONGEST:
             raise AlteredError(f"{name} is too large")
-        return Slice(self._file, place).read(place.size)
+        data = Slice(self._file, place).read(place.size)
+        if hashlib.sha256(data).hexdigest() != place.sha256:
+            raise AlteredError(f"{name} is being changed while it is read")
+        return data
 
 
 def _unpacked(name: str, folder: Path) -> Path | None:
@@ -264,10 +291,19 @@ def _unpacked(name: str, folder: Path) -> Path | None:
 
 
 def _written(unpacking: Unpacking, name: str, path: Path) -> Place:
-    """Write one file out as it is gone through; the folder is private. Raises OSError."""
+    """Write one file out as it is gone through; the folder is private. Raises StoreError."""
     make_directories(path.parent)
-    with path.open("wb") as file:
+    with _needing_room(name), path.open("wb") as file:
         return unpacking.next(file.write, name)
+
+
+@contextmanager
+def _needing_room(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        hint = "the facts need room where temporary files go: TMPDIR names another place"
+        raise StoreError(f"cannot unpack {what}: {error.strerror or error}", hint) from error
 
 
 def _report_digests(folder: Path) -> set[tuple[str, str]]:

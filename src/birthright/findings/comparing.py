@@ -72,6 +72,7 @@ def compare(document: Document, past: Past) -> Document:
     fixed = tuple(sorted(_fixed(gone, past), key=order))
     counts = Counter(states)
     baseline = _baseline(past, now)
+    told = {one.id for one in past.told}
     changes = Changes(
         since=baseline.id if baseline else None,
         since_as_of=baseline.as_of if baseline else None,
@@ -86,7 +87,7 @@ def compare(document: Document, past: Past) -> Document:
         findings=tuple(findings) if isinstance(document.findings, tuple) else findings,
         changes=changes,
         fixed=fixed,
-        history=(*past.told, *timeline.history(cut=past.cut)),
+        history=(*past.told, *(one for one in timeline.history(cut=past.cut) if one.id not in told)),
     )
 
 

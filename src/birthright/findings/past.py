@@ -81,7 +81,10 @@ def judge_earlier(judged: Judged, info: ScanInfo, *, cache: bool = True) -> Earl
     digest = digest_of(info, judged.pages, judged.selection.overrides)
     ledger = load_ledger(judged.store, info.id, digest) if cache else None
     if ledger is None:
-        ledger = ledger_of(document())
+        try:
+            ledger = ledger_of(document())
+        except StoreError as error:
+            raise _unusable(error, info.id) from error
         if cache:
             keep_ledger(judged.store, ledger, digest)
     return Earlier(ledger, document)
@@ -128,7 +131,8 @@ def _past_with_file(judged: Judged | None, file: Path, *, cache: bool) -> Past:
     older = [scan for scan in others if scan.ledger.head.as_of <= as_of]
     newer = [scan for scan in others if scan.ledger.head.as_of > as_of]
     first = min(scan.ledger.head.as_of for scan in (*older, this))
-    known = {document.scan.id, *(scan.ledger.head.id for scan in others)}
+    # What it says of itself stands where nothing older is looked at: it was compared once, too.
+    known = {scan.ledger.head.id for scan in others}
     told = tuple(one for one in document.history if one.id not in known and one.as_of <= first)
     return Past((*older, this, *newer), len(older), named=True, told=told, cut=cut or bool(told))
 
@@ -157,10 +161,10 @@ def finished_scan(store: Store, scan_id: str) -> ScanInfo | None:
     place = store.below(scan_folder(scan_id))
     try:
         info = read_info(place)
-    except StoreError:
+    except StoreError as error:
         if place.stat(INFO) is None:
             return None
-        raise
+        raise _unusable(error, scan_id) from error
     return info if info.finished else None
 
 
@@ -172,6 +176,11 @@ def ids_in(store: Store) -> list[str]:
     return sorted(ids, key=lambda i: (_moment(i), _written(store, i) if moments[_moment(i)] > 1 else 0.0))[
         ::-1
     ]
+
+
+def _unusable(error: StoreError, scan_id: str) -> StoreError:
+    """Say what to do about an earlier scan that cannot be read: to scan again would not help."""
+    return StoreError(error.message, f"bring {scan_folder(scan_id)} back, or delete it: then others count")
 
 
 def _ids_before(store: Store, scan_id: str) -> list[str]:

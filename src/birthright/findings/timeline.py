@@ -30,24 +30,29 @@ _SEEN = """
                       and b.policy = found.policy and coalesce(b.subject = found.subject, b.subject is null))
     and exists (select 1 from runs where runs.scan = r.scan and runs.policy = found.policy)
 """
-# `next` is the next scan with the same finding; most are in the very next scan that read the account.
+# Most findings are in the very next scan that read their account (`later`): these rows are no gaps. `next` is
+# the next scan that has the finding again.
 _TABLES = """
 create table looks as
 select *, (select min(later.scan) from sights as later
            where later.whole and later.account = sights.account and later.scan > sights.scan) as later
 from sights;
 
-create table spells as
-select rows.* exclude (first), looks.until, looks.later,
-       lead(rows.scan) over (partition by fingerprint order by rows.scan, place) as next
-from rows join looks using (scan, account);
+create view spells as
+select rows.* exclude (first), looks.until, looks.later from rows join looks using (scan, account);
+
+create table lost as
+select * from spells as found where later is not null and not exists
+    (select 1 from rows as again where again.scan = found.later and again.fingerprint = found.fingerprint);
 
 create table gaps as
-select * from spells where later is not null and (next is null or later < next);
+select lost.*, (select min(scan) from rows as again
+                where again.fingerprint = lost.fingerprint and again.scan > lost.scan) as next
+from lost;
 """
 _CLOSINGS = f"""
 create table closings as
-select found.scan, found.fingerprint, found.account, found.failing, min(r.scan) as closed
+select found.scan, found.fingerprint, found.account, found.failing, found.next, min(r.scan) as closed
 from gaps as found join sights as r
     on r.account = found.account and r.scan > found.scan and (found.next is null or r.scan < found.next)
 where {_SEEN}
@@ -67,7 +72,7 @@ select case when before.scan is null or (rows.failing and not before.failed) the
 from rows left join before using (fingerprint)
      left join closings on closings.fingerprint = before.fingerprint and closings.scan = before.scan
      join firsts on firsts.fingerprint = rows.fingerprint
-where rows.scan = $last order by rows.place
+where rows.scan = $last order by rows.rowid
 """
 _GONE = f"""
 select found.scan, found.fingerprint, epoch(firsts.first)::bigint, coalesce({_SEEN}, false)
@@ -106,19 +111,29 @@ class Timeline:
         self._ledgers = ledgers
         self._values = {"upto": upto, "last": len(ledgers) - 1}
         self._connection = duckdb.connect()
+        # DuckDB would allow itself the working directory's .tmp.
+        self._connection.execute("set temp_directory = ''")
+        # Ninety scans of a large organization are ten million rows, most of which say the same.
+        self._connection.execute("attach ':memory:' as scans (compress); use scans")
         self._policies = sorted({policy for ledger in ledgers for policy in ledger.head.policies})
-        accounts = sorted({account for ledger in ledgers for account in ledger.head.accounts})
-        tables = _tables(ledgers, self._policies, accounts)
-        # As numbers they take less memory, and are put in groups faster.
-        names = tables["rows"]["fingerprint"].combine_chunks().dictionary_encode()
-        self._fingerprints = names.dictionary
-        place = tables["rows"].schema.get_field_index("fingerprint")
-        tables["rows"] = tables["rows"].set_column(place, "fingerprint", names.indices)
-        for name, table in tables.items():
-            self._connection.register(f"given_{name}", table)
-            self._connection.execute(f"create table {name} as select * from given_{name}")  # noqa: S608
+        # What other scans found elsewhere makes no difference.
+        accounts = sorted(ledgers[-1].head.accounts)
+        for name, table in _tables(ledgers, self._policies, accounts).items():
+            self._take(name, table)
+        self._fingerprints = _fingerprints(ledgers)
+        for scan, ledger in enumerate(ledgers):
+            rows = _placed(scan, ledger.rows, self._fingerprints, self._policies, accounts)
+            # Each of the last scan's rows is asked for, whatever account a document says it is of.
+            self._take("rows", rows if ledger is ledgers[-1] else rows.filter(rows["account"].is_valid()))
         self._connection.execute(_TABLES)
         self._connection.execute(_CLOSINGS)
+
+    def _take(self, name: str, table: "pa.Table") -> None:
+        """Add rows to one of the engine's tables, which is made if it is not there."""
+        self._connection.register("given", table)
+        self._connection.execute(f"create table if not exists {name} as from given limit 0")
+        self._connection.execute(f"insert into {name} from given")
+        self._connection.unregister("given")
 
     def states(self) -> Iterator[tuple[State, int]]:
         """Give each of the last scan's rows, in their order, its state and since when, in seconds of 1970."""
@@ -158,13 +173,12 @@ class Timeline:
         """Count the failures that came and went, at the first scan shown that could tell of them."""
         after = {place: min(other for other in shown if other >= place) for place in range(shown[-1] + 1)}
         came = f"""
-            select found.scan, count(*) from
-                (select *, lag(scan) over w as previous,
-                        coalesce(bool_or(failing) over (w rows between unbounded preceding and 1 preceding),
-                                 false) as failed
-                 from spells window w as (partition by fingerprint order by scan, place)) as found
-            left join closings on closings.fingerprint = found.fingerprint and closings.scan = found.previous
-            where found.failing and {_OURS} and (not failed or closings.closed is not null) group by 1"""  # noqa: S608
+            select scan, count(*) from
+                (select fingerprint, min(scan) as scan from rows as found where failing and {_OURS} group by 1
+                 union
+                 select fingerprint, found.scan from closings join rows as found using (fingerprint)
+                 where found.scan = closings.next and found.failing and {_OURS})
+            group by 1"""  # noqa: S608
         went = f"select closed, count(*) from closings as found where failing and {_OURS} group by 1"  # noqa: S608
         new, fixed = Counter[int](), Counter[int]()
         for counter, sql in ((new, came), (fixed, went)):
@@ -204,7 +218,7 @@ class Timeline:
         return Counter(dict(self._select(sql).fetchall()))
 
 
-_OURS = "found.account in (select account from sights where scan = $last)"
+_OURS = "found.account is not null"
 
 
 def _tables(
@@ -222,14 +236,13 @@ def _tables(
         (scan, account_at[account], _naive(sight.until), _naive(sight.report), sight.whole)
         for scan, ledger in enumerate(ledgers)
         for account, sight in ledger.head.accounts.items()
+        if account in account_at
     ]
     number = pa.int32()
-    rows = [_placed(scan, ledger.rows, policies, accounts) for scan, ledger in enumerate(ledgers)]
     return {
         "head": _table(heads, scan=number, as_of=time),
         "runs": _table(runs, scan=number, policy=number),
         "sights": _table(sights, scan=number, account=number, until=time, report=time, whole=pa.bool_()),
-        "rows": pa.concat_tables(rows),
     }
 
 
@@ -241,16 +254,34 @@ def _table(rows: Sequence[tuple[object, ...]], **columns: "pa.DataType") -> "pa.
     return pa.Table.from_arrays(arrays, names=list(columns))
 
 
-def _placed(scan: int, rows: "pa.Table", policies: Sequence[str], accounts: Sequence[str]) -> "pa.Table":
-    """Add to a ledger's rows which scan they are of and their place in it; put numbers for names."""
+def _fingerprints(ledgers: Sequence[Ledger]) -> "pa.Array":
+    """Return every fingerprint once: as places in this list they take less memory, and are joined faster."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    for name, known in (("policy", policies), ("account", accounts)):
-        numbers = pc.index_in(rows[name], value_set=pa.array(known, pa.string()))
+    known = ledgers[-1].rows["fingerprint"].unique()
+    for ledger in ledgers[:-1]:
+        names = ledger.rows["fingerprint"]
+        fresh = names.filter(pc.is_null(pc.index_in(names, value_set=known)))
+        if len(fresh):
+            known = pa.concat_arrays([known, fresh.unique()])
+    return known
+
+
+def _placed(
+    scan: int, rows: "pa.Table", fingerprints: "pa.Array", policies: Sequence[str], accounts: Sequence[str]
+) -> "pa.Table":
+    """Add to a ledger's rows which scan they are of; put numbers for names."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    known = {"fingerprint": fingerprints, "policy": pa.array(policies, pa.string()),
+             "account": pa.array(accounts, pa.string())}  # fmt: skip
+    for name, values in known.items():
+        names = rows[name].combine_chunks().dictionary_encode()
+        numbers = pc.take(pc.index_in(names.dictionary, value_set=values), names.indices)
         rows = rows.set_column(rows.schema.get_field_index(name), name, numbers)
-    rows = rows.append_column("scan", pa.repeat(pa.scalar(scan, pa.int32()), rows.num_rows))
-    return rows.append_column("place", pa.array(range(rows.num_rows), pa.int64()))
+    return rows.append_column("scan", pa.repeat(pa.scalar(scan, pa.int32()), rows.num_rows))
 
 
 def _naive(moment: datetime | None) -> datetime | None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from birthright.facts.model import UNKNOWN
-from birthright.facts.reach import Reach, reach_of
+from birthright.facts.reach import ANSWERED, Reach, reach_of
 from birthright.findings.model import (
     AccountLine,
     Document,
@@ -50,7 +50,8 @@ def waive(document: Document, waivers: Sequence[Waiving], today: date) -> Docume
             seen.look(finding, index)
         waived = _Waived(findings, index)
         findings = tuple(waived) if isinstance(findings, tuple) else waived
-    lines = tuple(_line(one, document, reach, seen, today) for one in waivers)
+    by_id = _reach_by_id(document, reach)
+    lines = tuple(_line(one, document, by_id if one.access_key_id else reach, seen, today) for one in waivers)
     return _counted(msgspec.structs.replace(document, findings=findings, waivers=lines), seen)
 
 
@@ -204,6 +205,15 @@ def _line(
         state,
         count,
     )
+
+
+def _reach_by_id(document: Document, reach: Mapping[str, Reach]) -> dict[str, Reach]:
+    """Say how far each account was read where ids count: a report has none, and no keys younger than it."""
+    listed = {row.account_id for row in document.coverage
+              if row.source == "ListAccessKeys" and row.status in ANSWERED}  # fmt: skip
+    return {
+        account: how if account in listed or how != "read" else "unread" for account, how in reach.items()
+    }
 
 
 def _was_read(one: Waiving, document: Document, reach: Mapping[str, Reach]) -> bool:

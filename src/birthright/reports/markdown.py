@@ -90,7 +90,8 @@ def _asked(accounts: Accounts) -> str:
     """Say what the scan is about; ids may be anything in a document from elsewhere."""
     if len(accounts.all) == 1:
         return f"Account {code(accounts.all[0])}"
-    return f"{len(accounts.all)} accounts, {accounts.count('read')} read, {accounts.count('unread')} not read"
+    text = accounts.title()
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _unread(document: Document, accounts: Accounts) -> Iterator[str]:

@@ -38,6 +38,11 @@ class Template(NamedTuple):
     parts: tuple[str | int, ...]
     places: tuple[Place, ...]
 
+    @property
+    def blank(self) -> bool:
+        """Whether there are no commands."""
+        return not self.places and not "".join(map(str, self.parts)).strip()
+
     def filled(self, values: Sequence[str]) -> str:
         """Return the commands; `values` are those of the places."""
         return "".join(values[part] if isinstance(part, int) else part for part in self.parts).rstrip()

@@ -1,16 +1,14 @@
 """The parts of the terminal's report that say how findings stand: against an earlier scan, and waived."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from birthright.findings.model import Changes, Document, Finding, WaiverLine, WaiverState
+from birthright.findings.model import Changes, Document, WaiverLine, WaiverState
 from birthright.reports.survey import SHOWN
 from birthright.text import printable
-from birthright.times import format_duration
 
 _GAP = 2
 # What somebody has to look at, the most urgent first.
@@ -20,15 +18,6 @@ _TO_DO: dict[WaiverState, str] = {
     "expiring": "ends on {expires}",
     "unread": "is about something that was not read",
 }
-
-
-def age_of(finding: Finding, as_of: datetime) -> str:
-    """Say how long a finding has been known: `new`, `again`, or `12 d`; nothing if it was not compared."""
-    if finding.state == "new" or finding.first_seen is None:
-        return finding.state or ""
-    if finding.state == "reappeared":
-        return "again"
-    return " ".join(format_duration(max(as_of - finding.first_seen, timedelta())).split()[:2])
 
 
 def print_changes(console: Console, changes: Changes | None) -> None:

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from birthright.facts.answers import ROOT_NAME
 from birthright.findings.model import Document, Finding
 from birthright.policies.page import Page
 from birthright.reports.remedies import NEXT
 from birthright.text import printable
-from birthright.times import format_instant
+from birthright.times import format_duration, format_instant
 
 NAME = "birthright"
 # Where IAM, which belongs to no region, is kept: its home in each partition.
@@ -50,6 +51,15 @@ def told(finding: Finding) -> str:
     """Say the finding in one printable sentence: subject, account, reason."""
     place = "" if finding.user_name is None else f" in account {printable(finding.account_id)}"
     return f"{subject(finding)}{place}: {printable(finding.reason)}"
+
+
+def age_of(finding: Finding, as_of: datetime) -> str:
+    """Say how long a finding has been known: `new`, `again`, or `12 d`; nothing if it was not compared."""
+    if finding.state == "new" or finding.first_seen is None:
+        return finding.state or ""
+    if finding.state == "reappeared":
+        return "again"
+    return " ".join(format_duration(max(as_of - finding.first_seen, timedelta())).split()[:2])
 
 
 def what_to_do(finding: Finding) -> str:

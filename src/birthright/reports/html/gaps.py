@@ -1,6 +1,7 @@
 """The picture of all gaps: how long after its user each key was made, on a logarithmic axis."""
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import timedelta
 from math import log10
 from typing import NamedTuple
@@ -20,6 +21,8 @@ _BINS = 5  # of each power of ten: the one before 10 s begins at the usual windo
 _FIRST, _LAST = 150, 945  # the axis, from 1 s on
 _BEFORE, _ZERO = 40, 105  # the two places apart
 _DOT = 9
+_DIGIT = 6.0  # how wide one is in the labels, at most
+_LINE = 10
 _LEAST = 3  # one key among 100,000 must not vanish
 _STACK = ("fail", "waived", "unknown", "pass")
 _ORDER: dict[str, Standing] = {"fail": "fail", "waived": "waived", "unknown": "unknown"}
@@ -74,7 +77,7 @@ class Gaps:
         tops: dict[float, float] = {}
         for mark in marks:
             tops[mark.x] = min(tops.get(mark.x, HEIGHT), mark.y)
-        counts = [] if dots else [(_x(p), tops[_x(p)] - 4, short(totals[p])) for p in bins]
+        counts = [] if dots else _apart((_x(p), tops[_x(p)] - 4, short(totals[p])) for p in bins)
         before = sum(count for (place, _), count in self._counts.items() if place < -1)
         return GapPicture(marks, counts, _SCALE.ticks(), _window(document), self._table(), before)
 
@@ -105,6 +108,16 @@ class Gaps:
         return lines
 
 
+def _apart(labels: Iterable[tuple[float, float, str]]) -> list[tuple[float, float, str]]:
+    """Leave out, from left to right, the labels that would run into the one before."""
+    kept: list[tuple[float, float, str]] = []
+    for x, y, text in labels:
+        last_x, last_y, last = kept[-1] if kept else (-WIDTH, 0, "")
+        if x - last_x > (len(text) + len(last)) * _DIGIT / 2 + _LEAST or abs(y - last_y) > _LINE:
+            kept.append((x, y, text))
+    return kept
+
+
 _SPANS = (
     (-1, "before its user"),
     (0, "0 s"),
@@ -119,7 +132,7 @@ _SPANS = (
 
 
 def _span_of(gap: int) -> int:
-    return next(place for place, (last, _) in enumerate(_SPANS) if gap <= last)
+    return next((place for place, (last, _) in enumerate(_SPANS) if gap <= last), len(_SPANS) - 1)
 
 
 def _bin_of(gap: int) -> int:

@@ -3,7 +3,8 @@
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import cache
 from importlib import resources
 from typing import Any, TextIO
 
@@ -21,12 +22,14 @@ from birthright.reports.html.text import Pages
 from birthright.reports.html.trend import draw_trend
 from birthright.reports.interface import Report
 from birthright.reports.order import FIRST, RISKS
+from birthright.reports.subjects import age_of
 from birthright.reports.survey import REMEDIES
 from birthright.text import printable
 from birthright.times import format_duration, format_instant
 
 _STATIC_ROWS = 25  # what a reader without scripts sees of the table
 _MOST_ACCOUNTS = 20
+_FEW = 5  # more rows than that would push the answer off the first screen
 _MOST_WAIVERS = 200
 _REMEDIES = {
     "retire": ("retire", "not in use: disable, wait, delete"),
@@ -43,6 +46,7 @@ def render(report: Report, out: TextIO) -> None:
     out.writelines(template.generate(_context(report)))
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("birthright.reports.html", "."),
@@ -69,7 +73,12 @@ def _finalize(value: object) -> object:
 
 
 def _length(seconds: int | None) -> str:
-    return "" if seconds is None else format_duration(timedelta(seconds=seconds))
+    if seconds is None:
+        return ""
+    try:
+        return format_duration(timedelta(seconds=seconds))
+    except OverflowError:
+        return f"{seconds} s"  # a document from elsewhere may say so
 
 
 def _context(report: Report) -> dict[str, Any]:
@@ -86,11 +95,9 @@ def _context(report: Report) -> dict[str, Any]:
         "gaps": found.gaps.picture(document),
         "ages": found.ages.picture(),
         "trend": draw_trend(document.history),
-        "sizes": {"gaps": gaps, "ages": ages, "trend": trend},
         "rows": len(rows),
-        "static": _static(rows[:_STATIC_ROWS], pages),
+        "static": _static(rows[:_STATIC_ROWS], pages, document.scan.as_of),
         "data": Markup(data_of(document, pages, rows)),  # noqa: S704 - escaped for where it stands
-        "words": WORDS,
         "policies": _policies(document, pages),
     }
 
@@ -120,13 +127,14 @@ def _ou_badness(line: OuLine) -> tuple[int, int, str]:
     return -line.fail, -line.unknown, line.ou_path
 
 
-def _static(rows: Iterable[Finding], pages: Mapping[str, Page]) -> list[dict[str, Any]]:
+def _static(rows: Iterable[Finding], pages: Mapping[str, Page], as_of: datetime) -> list[dict[str, Any]]:
     """Return the first findings with their commands, for readers without scripts."""
     commands = Commands(pages)
     return [
         {
             "finding": finding,
             "standing": standing_of(finding),
+            "known": age_of(finding, as_of),
             "commands": [
                 (name, [template] if isinstance(template, str) else template.filled(values).splitlines())
                 for _, name, template, values in commands.of(finding)
@@ -153,8 +161,16 @@ def _policies(document: Document, pages: Mapping[str, Page]) -> list[dict[str, A
 
 
 def _page_parts() -> dict[str, Any]:
-    """Return the style and the script, each with the hash by which the page's own rule lets it in."""
-    parts: dict[str, Any] = {}
+    """Return what is the same in every page.
+
+    Style and script each come with the hash by which the page's own rule lets it in.
+    """
+    parts: dict[str, Any] = {
+        "words": WORDS,
+        "remedy_names": {name: words for name, (words, _) in _REMEDIES.items()},
+        "few": _FEW,
+        "sizes": {"gaps": gaps, "ages": ages, "trend": trend},
+    }
     folder = resources.files("birthright.reports.html")
     for name, file in (("style", "style.css"), ("script", "script.js")):
         text = (folder / file).read_text("utf-8")

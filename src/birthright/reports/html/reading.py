@@ -61,8 +61,11 @@ def _alarm(document: Document, asked: int, unread: int) -> tuple[str, str]:
         return f"This scan did not finish. {missing}", f"birthright scan --resume {scan.id}"
     if not document.read:
         return "No account was read. Nothing here says that anything is in order.", ""
-    partly = {line.account_id for line in document.coverage if line.status not in WHOLE}
-    if asked == 1:
+    reach = reach_of(document.coverage)
+    lacking = {line.account_id for line in document.coverage if line.status not in WHOLE}
+    partly = sum(reach[account] == "read" for account in lacking)
+    if asked == 1 or not (unread or partly):
         return "Not everything was read: what is missing could hide failures.", ""
-    whole = len(partly) - unread
-    return f"Not everything was read: {unread} of {asked} accounts not at all, {max(whole, 0)} in part.", ""
+    counts = ((unread, "not at all"), (partly, "in part"))
+    said = ", ".join(f"{count} {how}" for count, how in counts if count)
+    return f"Not everything was read: of {asked} accounts {said}.", ""

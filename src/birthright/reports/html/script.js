@@ -8,8 +8,12 @@
   const ORDER = {
     standing: ["fail", "unknown", "waived", "fixed", "pass"],
     risk: ["critical", "high", "medium", "low"],
-    remedy: ["retire", "rotate", "review", "none"],
+    todo: ["retire", "rotate", "review", "none"],
     state: ["new", "reappeared", "persisting", "fixed"],
+  };
+  const WORDS = {
+    todo: { none: "by hand" },
+    state: { reappeared: "again", persisting: "as before" },
   };
   const byId = (id) => document.getElementById(id);
 
@@ -66,11 +70,12 @@
   if (!table) return;
 
   const data = JSON.parse(byId("data").textContent);
+  WORDS.standing = data.words;
   const rows = data.rows.map(read);
   const body = table.tBodies[0];
   const columns = [...table.tHead.rows[0].cells];
   const filters = Object.fromEntries(
-    ["standing", "policy", "risk", "remedy", "account", "state"].map((name) => [name, byId(`f-${name}`)]),
+    ["standing", "policy", "risk", "todo", "account", "state"].map((name) => [name, byId(`f-${name}`)]),
   );
   const search = byId("q");
   const open = new Set();
@@ -85,11 +90,22 @@
     row.account = account;
     row.accountName = name;
     row.reason = data.reasons[row.reason];
+    /* What is waived or fixed is nobody's to do. */
+    row.todo = row.standing === "fail" ? row.remedy : null;
+    row.known = known(row);
     row.waiver = row.waiver === null ? null : data.waivers[row.waiver];
     row.text = [row.user, row.key, account, name, row.policy, row.reason, row.fingerprint, row.arn,
       row.waiver && Object.values(row.waiver).join(" ")].join("\n").toLowerCase();
     return row;
   }
+
+  /* For how many seconds a finding has been known; the new ones first, then those that are there again. */
+  function known(row) {
+    if (row.state === "new") return -2;
+    if (row.state === "reappeared") return -1;
+    return row.firstSeen === null ? null : Math.max(0, data.asOf - row.firstSeen);
+  }
+  const word = (name, value) => WORDS[name]?.[value] ?? value;
 
   function options() {
     for (const [name, select] of Object.entries(filters)) {
@@ -97,7 +113,7 @@
       for (const row of rows) if (row[name]) counts.set(row[name], (counts.get(row[name]) || 0) + 1);
       const values = [...counts.keys()].sort((a, b) => compare(name, a, b));
       for (const value of values) {
-        select.append(make("option", { value }, `${name === "standing" ? data.words[value] : value === "none" ? "by hand" : value} (${counts.get(value)})`));
+        select.append(make("option", { value }, `${word(name, value)} (${counts.get(value).toLocaleString("en")})`));
       }
       select.parentElement.hidden = values.length < 2;
     }
@@ -160,8 +176,8 @@
     gap: (row) => make("td", { class: "n" }, row.gap === null ? "" : length(row.gap)),
     made: (row) => make("td", {}, day(row.made)),
     lastUsed: (row) => make("td", {}, used(row)),
-    remedy: (row) => make("td", {}, row.remedy === "none" ? "" : row.remedy),
-    state: (row) => make("td", {}, row.state ?? ""),
+    todo: (row) => make("td", {}, word("todo", row.todo) ?? ""),
+    known: (row) => make("td", {}, row.known >= 0 && row.known !== null ? length(row.known).split(" ").slice(0, 2).join(" ") : word("state", row.state) ?? ""),
   };
   function used(row) {
     if (row.lastUsed !== null) return day(row.lastUsed);
@@ -196,14 +212,19 @@
   function detail(row) {
     const left = make("div", {},
       make("p", { class: "reason" }, `${row.reason}.`),
-      story(row), ...todo(row), waiver(row), ...seen(row), identity(row));
+      gone(row), waiver(row), story(row), ...todo(row), ...seen(row), identity(row));
     return make("tr", { class: "detail" },
       make("td", { colspan: columns.length }, make("div", { class: "about" }, left, rule(row))));
   }
 
+  function gone(row) {
+    return row.standing === "fixed" ? make("p", {}, "This is what the earlier scan saw. The finding is gone.") : null;
+  }
+
   function todo(row) {
+    if (row.standing === "fixed") return [];
     const parts = [];
-    if (data.next[row.remedy] || row.commands.length) parts.push(make("h3", {}, "What to do"));
+    if (data.next[row.remedy] || row.commands.length) parts.push(make("h3", {}, row.waiver ? "What to do when the waiver ends" : "What to do"));
     if (data.next[row.remedy]) parts.push(make("p", {}, data.next[row.remedy]));
     for (const [number, ...values] of row.commands) {
       const [name, pieces] = data.commands[number];
@@ -213,7 +234,9 @@
     return parts;
   }
   function block(text) {
-    const pre = make("pre", { tabindex: "0" }, text);
+    /* A line may break at a space, never within an option: `--status` would end in a hyphen. */
+    const words = text.split(/(?<= )/).map((one) => make("span", { class: "whole" }, one));
+    const pre = make("pre", { tabindex: "0" }, ...words);
     const button = make("button", { type: "button" }, "Copy");
     button.addEventListener("click", () => copy(pre, button));
     return make("div", { class: "block" }, pre, button);
@@ -333,13 +356,16 @@
       apply();
     });
   }
-  function turn(pages) {
+  function turn(pages, pressed, other) {
     page += pages;
     render();
+    /* A button that is disabled loses the focus. */
+    if (pressed.disabled) other.focus({ preventScroll: true });
     table.scrollIntoView({ block: "start" });
   }
-  byId("previous").addEventListener("click", () => turn(-1));
-  byId("next").addEventListener("click", () => turn(1));
+  const [previous, next] = [byId("previous"), byId("next")];
+  previous.addEventListener("click", () => turn(-1, previous, next));
+  next.addEventListener("click", () => turn(1, next, previous));
   byId("clear").addEventListener("click", clear);
   search.addEventListener("input", apply);
   for (const select of Object.values(filters)) select.addEventListener("change", apply);
