@@ -1,6 +1,7 @@
 """Reads a findings document back: what `--format json` wrote, perhaps elsewhere, perhaps long ago."""
 
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 
 from birthright.errors import UsageError
@@ -21,8 +22,11 @@ def load_document(path: Path) -> Document:
 def _check_times(document: Document, path: Path) -> None:
     """Refuse times that are not UTC: one without a zone cannot be compared with the others."""
     moments: list[datetime | None] = [document.scan.as_of]
-    for finding in document.findings:
-        moments += (finding.created_at, finding.user_created_at, finding.last_used_at)
+    moments += [line.report_generated_at for line in document.coverage]
+    moments += [past.as_of for past in document.history]
+    moments += [document.changes.since_as_of] if document.changes else []
+    for finding in chain(document.findings, document.fixed):
+        moments += (finding.created_at, finding.user_created_at, finding.last_used_at, finding.first_seen)
         moments += (item.as_of for item in finding.evidence)
     if any(moment and moment.utcoffset() != timedelta(0) for moment in moments):
         raise UsageError(f"{path} is damaged: it holds a time that is not UTC", _HINT)
