@@ -163,7 +163,7 @@ def test_every_account_is_counted() -> None:
     """Those that were left out, such as suspended ones, are neither read nor not read."""
     coverage = (
         asked(ACCOUNT, "ListUsers"),
-        asked("444455556666", "AssumeRole", "skipped"),
+        asked("444455556666", "ListAccounts", "skipped"),
         asked("777788889999", "AssumeRole", "denied"),
     )
     text = rendered("markdown", msgspec.structs.replace(document(finding()), coverage=coverage))

@@ -61,8 +61,9 @@ class Accounts:
             return None
         lines = (line for line in self._document.coverage if line.status in _PARTIAL)
         partly = {line.account_id for line in lines if self.reach[line.account_id] == "read"}
-        text = f"NOT EVERYTHING WAS READ: {unread} of {len(self.all)} accounts not at all, "
-        return Text(f"{text}{len(partly)} in part.", "bold yellow")
+        missing = f"{unread} of {len(self.all)} accounts not at all, {len(partly)} in part"
+        text = f"NOT EVERYTHING WAS READ: {missing}." if unread or partly else "NOT EVERYTHING WAS READ."
+        return Text(text, "bold yellow")
 
 
 def named(names: Sequence[str], count: int) -> str:

@@ -90,7 +90,7 @@ def _print_headline(console: Console, document: Document, found: Survey) -> None
         keys = "active access key was" if line.fail == 1 else "active access keys were"
         fact = (f"{line.fail} {keys} created together with their user", "bold red")
         console.print(Text.assemble(fact, f": {_by_remedy(found)}."))
-    elif line.unknown:
+    elif line.unknown or not document.complete:
         text = "No key is known to be born with its user, but not every key could be judged."
         console.print(Text(text, "yellow"))
     elif line.waived:
