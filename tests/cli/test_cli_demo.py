@@ -26,7 +26,7 @@ def test_the_demo_tells_the_whole_story(birthright: Birthright) -> None:
         "scan", "plan", "apply", "apply", "undo", "apply", "journal",
     ]  # fmt: skip
     _, planned, applied, went_on, undone, ended, recorded = (out for _, out in told)
-    assert "26 active access keys were created together with their user" in ran.out
+    assert "26 active access keys were created together with their users" in ran.out
     assert "3 keys to retire, 2 to rotate, 0 refused." in planned
     assert "Stopped: a person has to look (1)\nuser" in applied
     assert "Disabled: in quarantine (2)" in applied

@@ -283,3 +283,10 @@ def test_times_beyond_python_are_a_query_error(tables: dict[str, pa.Table]) -> N
     result = engine.select("select timestamptz '2020-01-01' as moment")
     with pytest.raises(QueryError):
         list(engine.rows(result))
+
+
+def test_a_rule_nested_beyond_all_bounds_is_refused() -> None:
+    """Somebody else's page must not end in a traceback."""
+    sql = "select * from (" * 3000 + "select 1" + ")" * 3000
+    with pytest.raises(QueryError):
+        Engine({}).mentions(sql)

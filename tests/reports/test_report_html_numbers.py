@@ -82,9 +82,9 @@ def _standing(user: str, kind: Standing, *, first: bool) -> Finding:
         (
             ["waived"],
             {},
-            "<strong>1</strong> active access key was created together with its user, and is waived",
+            "<strong>1</strong> active access key was created together with its user, waived",
         ),
-        (["waived"] * 2, {}, "with their users, and all are waived"),
+        (["waived"] * 2, {}, "with their users, all of them waived"),
         (["pass"], {}, "No active access key was created together with its user"),
         (["pass"], {"complete": False, "listed": False}, "not every key could be judged"),
         (["waived"], {"complete": False}, "not every key could be judged"),

@@ -115,7 +115,7 @@ def test_counts_and_changes() -> None:
     text = rendered("markdown", document(*made, changes=changes))
     assert text.startswith("# birthright: 1 failure, 1 unknown, 1 passed, 1 waived\n")
     assert "| low | 1 | 1 | 1 | 1 |" in text
-    assert "**1 active access key was created together with their user**: 1 not in use." in text
+    assert "**1 active access key was created together with its user**: 1 not in use, 1 more waived." in text
     assert (
         "Since scan `20261101T100000Z-000000` (2026-11-01 10:00 UTC): 1 new, 3 reappeared, 4 fixed, " in text
     )
@@ -154,9 +154,11 @@ def test_a_whole_scan_says_nothing_of_gaps() -> None:
     assert text.startswith("# birthright: 0 failures, 0 unknown, 0 passed\n")
     assert "\nNo active access key was created together with its user.\n" in text
     waived = rendered("markdown", document(finding(waiver=WAIVER)))
-    assert "1 active access key that was created together with their user: waived." in waived
+    assert "1 active access key was created together with its user: waived." in waived
     unknown = rendered("markdown", document(finding(verdict="unknown")))
-    assert "No key is known to be born with its user, but not every key could be judged." in unknown
+    assert (
+        "No key is known to be created together with its user, but not every key could be judged." in unknown
+    )
 
 
 def test_every_account_is_counted() -> None:

@@ -64,7 +64,7 @@ def test_a_waived_failure_is_counted_and_not_shown() -> None:
     """It is in no group of things to do; the counts and the headline say that it is there."""
     text = shown(finding(waiver=ACCEPTED), fail=0, waived=1)
     assert "AKIA" not in text
-    assert "1 active access key that was created together with their user: waived." in text
+    assert "1 active access key was created together with its user: waived." in text
     assert "0 failures, 0 unknown, 0 passed, 1 waived" in text
     assert "No active access key" not in text
 

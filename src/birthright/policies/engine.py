@@ -96,7 +96,10 @@ class Engine:
     def mentions(self, sql: str, what: str = "the query") -> "Mentions":
         """Look through a SELECT without running it."""
         serialised = self._connection.execute("select json_serialize_sql($sql)", {"sql": sql})
-        tree = msgspec.json.decode(serialised.fetchall()[0][0])
+        try:
+            tree = msgspec.json.decode(serialised.fetchall()[0][0])
+        except RecursionError:
+            raise QueryError(f"{what} is nested too deeply") from None
         if tree.get("error"):
             # What cannot be looked through could hide anything.
             raise QueryError(f"{what} is not a plain SELECT", str(tree.get("error_message", "")))

@@ -12,11 +12,17 @@ _COUNTED: dict[Remedy, str] = {"retire": "not in use", "rotate": "in use", "revi
 
 
 class Headline(NamedTuple):
-    """The sentence without its full stop, what is to be said after it, and how it sounds."""
+    """The sentence, which `number` begins unless it is 0; what is to be said after it; how it sounds."""
 
-    text: str
+    number: int
+    words: str
     detail: str
     tone: Tone
+
+    @property
+    def text(self) -> str:
+        """The sentence, without its full stop."""
+        return f"{self.number} {self.words}" if self.number else self.words
 
 
 def headline(document: Document, born: Mapping[Remedy, int]) -> Headline | None:
@@ -28,16 +34,18 @@ def headline(document: Document, born: Mapping[Remedy, int]) -> Headline | None:
     if line.fail:
         counts = [f"{born[remedy]} {words}" for remedy, words in _COUNTED.items() if born.get(remedy)]
         counts += [f"{line.waived} more waived"] if line.waived else []
-        return Headline(_created(line.fail), ", ".join(counts), "bad")
+        return Headline(line.fail, _created(line.fail), ", ".join(counts), "bad")
     if line.waived:
         doubt = "; not every key could be judged" if unsure else ""
-        return Headline(_created(line.waived), f"all of them waived{doubt}", "waived")
+        every = "all of them waived" if line.waived > 1 else "waived"
+        return Headline(line.waived, _created(line.waived), f"{every}{doubt}", "waived")
     if unsure:
         text = "No key is known to be created together with its user, but not every key could be judged"
-        return Headline(text, "", "unsure")
-    return Headline("No active access key was created together with its user", "", "good")
+        return Headline(0, text, "", "unsure")
+    return Headline(0, "No active access key was created together with its user", "", "good")
 
 
 def _created(count: int) -> str:
-    keys = "active access key was" if count == 1 else "active access keys were"
-    return f"{count} {keys} created together with {'its' if count == 1 else 'their'} user"
+    if count == 1:
+        return "active access key was created together with its user"
+    return "active access keys were created together with their users"

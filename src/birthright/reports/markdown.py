@@ -7,6 +7,7 @@ from typing import TextIO
 
 from birthright.facts.reach import WHOLE
 from birthright.findings.model import Document, Finding, PolicyLine, Remedy, WaiverLine, WaiverState
+from birthright.reports.headline import headline
 from birthright.reports.interface import Report
 from birthright.reports.order import FIRST, RISKS
 from birthright.reports.organization import Accounts
@@ -19,11 +20,6 @@ _GROUPS: tuple[tuple[Remedy, str], ...] = (
     ("rotate", "In use: make a new key, move over, then retire this one"),
     ("review", "A person has to look: root's, or nobody knows whether it is in use"),
     ("none", "Other findings, mended by hand"),
-)
-_BORN: tuple[tuple[Remedy, str], ...] = (
-    ("retire", "not in use"),
-    ("rotate", "in use"),
-    ("review", "to look at"),
 )
 _WAIVERS: tuple[tuple[WaiverState, str], ...] = (
     ("expired", "over: what they covered fails again"),
@@ -70,6 +66,8 @@ def _parts(document: Document, accounts: Accounts, found: Survey) -> Iterator[st
     yield from _born(document, found)
     yield from _changes(document)
     yield from _counts(document)
+    if document.changes and document.changes.since and found.fresh.count:
+        yield from _group("New since then", found.fresh, several=accounts.several)
     for remedy, title in _GROUPS:
         if found.failing[remedy].count:
             yield from _group(title, found.failing[remedy], several=accounts.several)
@@ -124,21 +122,11 @@ def _more(count: int, what: str) -> Iterator[str]:
 
 def _born(document: Document, found: Survey) -> Iterator[str]:
     """Answer the question birthright is asked first."""
-    line = next((line for line in document.policies if line.id == FIRST), None)
-    if line is None or not document.read:
+    answer = headline(document, found.born)
+    if answer is None:
         return
-    if line.fail:
-        keys = "active access key was" if line.fail == 1 else "active access keys were"
-        counts = [f"{found.born[remedy]} {text}" for remedy, text in _BORN if found.born[remedy]]
-        said = f": {', '.join(counts)}" if counts else ""
-        yield f"**{line.fail} {keys} created together with their user**{said}."
-    elif line.unknown:
-        yield "No key is known to be born with its user, but not every key could be judged."
-    elif line.waived:
-        keys = "key that was" if line.waived == 1 else "keys that were"
-        yield f"{line.waived} active access {keys} created together with their user: waived."
-    else:
-        yield "No active access key was created together with its user."
+    detail = f": {answer.detail}" if answer.detail else ""
+    yield f"**{answer.text}**{detail}." if answer.tone == "bad" else f"{answer.text}{detail}."
     yield ""
 
 

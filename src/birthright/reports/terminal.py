@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from birthright.findings.model import CoverageLine, Document, Finding, PolicyLine, Remedy
+from birthright.reports.headline import Tone, headline
 from birthright.reports.interface import Report
 from birthright.reports.order import FIRST, RISKS
 from birthright.reports.organization import Accounts, named, print_coverage, print_units, print_worst
@@ -24,7 +25,7 @@ _GROUPS: tuple[tuple[Remedy, str, str], ...] = (
     ("review", "A person has to look: root's, or nobody knows whether it is in use", "magenta"),
     ("none", "Other findings, mended by hand", "cyan"),
 )
-_COUNTED: dict[Remedy, str] = {"retire": "not in use", "rotate": "in use", "review": "to look at"}
+_TONES: dict[Tone, str] = {"bad": "bold red", "unsure": "yellow", "waived": "yellow", "good": "green"}
 _READS = ("AssumeRole", "GetCredentialReport", "ListUsers", "ListAccessKeys", "GetAccessKeyLastUsed")
 _KEY_ID = 20
 _DATES_FIT = 110  # columns: from there on a table has room for the day a key was made
@@ -82,28 +83,12 @@ def _title(document: Document, accounts: Accounts) -> Text:
 
 
 def _print_headline(console: Console, document: Document, found: Survey) -> None:
-    """Answer the question birthright is asked first; what was accepted is not counted."""
-    line = next((line for line in document.policies if line.id == FIRST), None)
-    if line is None:
+    """Answer the question birthright is asked first."""
+    answer = headline(document, found.born)
+    if answer is None:
         return
-    if line.fail:
-        keys = "active access key was" if line.fail == 1 else "active access keys were"
-        fact = (f"{line.fail} {keys} created together with their user", "bold red")
-        console.print(Text.assemble(fact, f": {_by_remedy(found)}."))
-    elif line.unknown or not document.complete:
-        text = "No key is known to be born with its user, but not every key could be judged."
-        console.print(Text(text, "yellow"))
-    elif line.waived:
-        keys = "key that was" if line.waived == 1 else "keys that were"
-        text = f"{line.waived} active access {keys} created together with their user: waived."
-        console.print(Text(text, "yellow"))
-    else:
-        console.print(Text("No active access key was created together with its user.", "green"))
-
-
-def _by_remedy(found: Survey) -> str:
-    counts = {words: found.born[remedy] for remedy, words in _COUNTED.items()}
-    return ", ".join(f"{count} {words}" for words, count in counts.items() if count)
+    detail = f": {answer.detail}" if answer.detail else ""
+    console.print(Text.assemble((answer.text, _TONES[answer.tone]), f"{detail}."))
 
 
 def _table(*names: str) -> Table:

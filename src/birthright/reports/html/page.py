@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from birthright.findings.model import AccountLine, Document, Finding, OuLine, WaiverState
 from birthright.policies.page import Page
+from birthright.reports.headline import headline
 from birthright.reports.html import ages, gaps, trend
 from birthright.reports.html.collecting import Collected
 from birthright.reports.html.data import Commands, data_of
@@ -107,6 +108,7 @@ def _numbers(document: Document, found: Collected, first: Any) -> dict[str, Any]
     waivers = sorted(document.waivers, key=lambda line: (_WAIVER_ORDER.index(line.state), line.expires))
     return {
         "first": first,
+        "answer": headline(document, found.survey.born),
         "remedies": [(*_REMEDIES[name], found.survey.failing[name].count, found.survey.born[name], name)
                      for name in REMEDIES],
         "accounts": sorted(accounts, key=_badness)[:_MOST_ACCOUNTS],
