@@ -293,3 +293,15 @@ def test_pushing_without_credentials(
     assert len(Path("r.csv").read_text().splitlines()) == 1 + scanned["summary"]["fail"]
     passing = birthright("report", "--push", "security-hub", "--fail-on", "risk>=critical", "--policy", BORN)
     assert passing.code == 3
+
+
+def test_people_are_told_by_scans_and_not_again_by_reports(
+    scanned: dict[str, Any], birthright: Birthright, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BIRTHRIGHT_NOTIFY stands for every scan; who looks at one once more tells nobody."""
+    assert scanned
+    monkeypatch.setenv("BIRTHRIGHT_NOTIFY", "nothing://like/a/url")
+    assert birthright("report", "--format", "csv").code == 1
+    assert birthright("scan", "--from", "latest").code == 1
+    refused = birthright("scan")
+    assert (refused.code, "nothing://..." in refused.err) == (2, True)

@@ -83,7 +83,15 @@ def judge(
     """Judge such an account by one policy."""
     names = {one.user_name: one for one in keys}
     people = [
-        Principal(ACCOUNT, one.user_arn, name, is_root=one.is_root, in_listing=in_listing)
+        Principal(
+            ACCOUNT,
+            one.user_arn,
+            name,
+            is_root=one.is_root,
+            in_listing=in_listing,
+            console_password=one.console_password,
+            password_last_changed_at=one.user_created_at,
+        )
         for name, one in names.items()
     ]
     rows = {"principals": people, "access_keys": keys, "coverage": coverage() if asked is None else asked}
@@ -174,6 +182,19 @@ def test_evidence_names_value_source_and_time() -> None:
     }
     looked_up = key(last_used_source="lookup")
     assert said(judge([looked_up]))["ever_used"] == (False, "GetAccessKeyLastUsed", NOW)
+
+
+def test_a_console_password_is_dated() -> None:
+    """When it was set and last used, as far as the report says; nothing of it for users without one."""
+    with_password = said(judge([key(console_password=True)]))
+    assert with_password["password_last_changed_at"] == (
+        "2025-01-01T00:00:04Z",
+        "GetCredentialReport",
+        REPORTED,
+    )
+    assert "password_last_used_at" not in with_password
+    without = said(judge([key(console_password=False)]))
+    assert not [name for name in without if name.startswith("password")]
 
 
 @pytest.mark.parametrize(

@@ -70,13 +70,17 @@ class Wishes(NamedTuple):
     urls: "tuple[Secret, ...]"
 
 
-def wishes_of(options: Mapping[str, Any], settings: "ScanSettings") -> Wishes:
-    """Put together what becomes of the findings. Raises UsageError, StoreError."""
+def wishes_of(options: Mapping[str, Any], settings: "ScanSettings", *, live: bool) -> Wishes:
+    """Put together what becomes of the findings. Raises UsageError, StoreError.
+
+    live: whether AWS is read. Only then BIRTHRIGHT_NOTIFY counts: who looks at a scan once more does not want
+    everybody to be told once more.
+    """
     from birthright.cli.output import check_outputs
     from birthright.findings.grading import fail_on
 
     check_outputs(options["output"], options["form"])
-    urls = _urls(options["notify"])
+    urls = _urls(options["notify"], standing=live)
     wanted = fail_on(options["fail_on"] or settings.fail_on or "any")
     since = options["since"] or settings.since
     if since is None and (urls or wanted.new):
@@ -103,10 +107,10 @@ def waivers_of(options: Mapping[str, Any], settings: "ScanSettings") -> "tuple[W
     return load_waivers(named or DEFAULT)
 
 
-def _urls(texts: tuple[str, ...]) -> "tuple[Secret, ...]":
+def _urls(texts: tuple[str, ...], *, standing: bool) -> "tuple[Secret, ...]":
     import os
 
-    if not texts and not os.environ.get("BIRTHRIGHT_NOTIFY"):
+    if not texts and not (standing and os.environ.get("BIRTHRIGHT_NOTIFY")):
         # Apprise takes long to import.
         return ()
     from birthright.delivery.notifying import check_urls

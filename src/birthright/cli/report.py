@@ -58,7 +58,7 @@ def command(**options: Any) -> int:  # noqa: ANN401 - click hands over what it p
     from birthright.settings import load_settings
 
     settings = load_settings(options["config"])
-    wishes = wishes_of(options, settings.scan)
+    wishes = wishes_of(options, settings.scan, live=False)
     report = _report(options, settings, wishes)
     code = conclude(report, wishes)
     return max(code, _push(report, options), key=_PUSHED.index) if options["push"] else code

@@ -95,7 +95,7 @@ def run_scan(options: dict[str, Any]) -> int:
 
     _check_choices(options)
     settings = load_settings(options["config"])
-    wishes = wishes_of(options, settings.scan)
+    wishes = wishes_of(options, settings.scan, live=not options["saved"])
     _log(options["verbose"])
     return conclude(_report(options, settings, wishes), wishes)
 

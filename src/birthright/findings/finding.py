@@ -18,6 +18,7 @@ IN_USE = timedelta(days=90)
 _SETTLED = timedelta(days=1)
 _FOREVER = datetime.max.replace(tzinfo=UTC)
 _VERDICTS: tuple[Verdict, ...] = ("fail", "unknown", "pass")
+_PASSWORD = ("password_last_changed_at", "password_last_used_at")
 _ANSWERED = frozenset({"ok", "partial"})
 
 
@@ -33,6 +34,7 @@ class Context:
         self.evidence = evidence
         self._several: Mapping[tuple[str, str], int | None] = {}
         self._spoke: Mapping[tuple[str, str], datetime | None] = {}
+        self._passwords: Mapping[tuple[str, str], tuple[datetime | None, ...]] = {}
         self._listed: frozenset[str] = frozenset()
         self._unlisted: frozenset[tuple[str, str]] = frozenset()
 
@@ -43,6 +45,7 @@ class Context:
             return
         rows = [row for row in evaluator.scope.coverage if within.holds(row.account_id)]
         self._spoke = {(row.account_id, row.source): row.report_generated_at or row.as_of for row in rows}
+        self._passwords = evaluator.passwords(within)
         listed = (row for row in rows if row.source == "ListUsers" and row.status in _ANSWERED)
         self._listed = frozenset(row.account_id for row in listed)
         self._unlisted = evaluator.unlisted(within) if self._listed else frozenset()
@@ -56,6 +59,10 @@ class Context:
     def spoke_at(self, account_id: str, source: str) -> datetime | None:
         """Return the instant of which a source spoke, if it was asked."""
         return self._spoke.get((account_id, source))
+
+    def password_times(self, row: Row) -> tuple[datetime | None, ...]:
+        """Return when the user's console password was set and last used; nothing without a password."""
+        return self._passwords.get((row.account_id, row.user_name or ""), ())
 
     def lists(self, account_id: str, user_name: str | None) -> bool:
         """Whether ListUsers told of this user: then its word goes before the report's."""
@@ -162,6 +169,10 @@ def _evidence(page: Page, row: Row, context: Context) -> Iterator[Evidence]:
         source = "ListUsers" if listed else "GetCredentialReport"
         yield _fact(row, "user_created_at", source, context)
         yield _fact(row, "console_password", "GetCredentialReport", context)
+        for name, moment in zip(_PASSWORD, context.password_times(row), strict=False):
+            if moment is not None:
+                as_of = context.spoke_at(row.account_id, "GetCredentialReport")
+                yield Evidence(name, format_instant(moment), "GetCredentialReport", as_of)
 
 
 def _key_evidence(row: Row, context: Context) -> Iterator[Evidence]:

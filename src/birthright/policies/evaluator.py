@@ -211,6 +211,16 @@ class Evaluator:
                                      where source = 'ListUsers' and status in ('ok', 'partial'))"""  # noqa: S608
         return frozenset(self.engine.rows(self.engine.select(sql, within.values())))
 
+    def passwords(self, within: Span = EVERYTHING) -> dict[tuple[str, str], tuple[datetime | None, ...]]:
+        """Tell, by account and name of users with a console password, when it was set and last used; UTC."""
+        sql = f"""select account_id, user_name, password_last_changed_at, password_last_used_at
+                  from principals where {within.condition()} and console_password"""  # noqa: S608
+        rows = self.engine.rows(self.engine.select(sql, within.values()))
+        return {
+            (account, name): tuple(moment and moment.replace(tzinfo=UTC) for moment in moments)
+            for account, name, *moments in rows
+        }
+
 
 class Rule:
     """One page's rule over one scan, accepted, with its parameters; `unread` is as in a Judgement."""

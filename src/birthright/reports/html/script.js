@@ -287,6 +287,8 @@
     return side;
   }
 
+  const PASSWORD = { password_last_changed_at: "password set", password_last_used_at: "signed in" };
+
   /* When things happened, from left to right; not to scale within reach of each other, so that labels can be read. */
   function story(row) {
     const events = [];
@@ -294,7 +296,8 @@
     if (row.made !== null) events.push([row.made, "key made", "key"]);
     for (let place = 0; place < row.evidence.length; place += 2) {
       const at = Date.parse(row.evidence[place + 1]) / 1000;
-      if (data.evidence[row.evidence[place]][0].startsWith("password_") && at) events.push([at, "password", ""]);
+      const event = PASSWORD[data.evidence[row.evidence[place]][0]];
+      if (event && at) events.push([at, event, ""]);
     }
     if (row.lastUsed !== null) events.push([row.lastUsed, "last use", ""]);
     if (!events.length) return null;
