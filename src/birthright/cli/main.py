@@ -3,7 +3,6 @@
 import gc
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -94,6 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         code = run(arguments)
     except Exception:  # noqa: BLE001 - a fault of ours is told in full, and never looks like findings (1)
+        import traceback
+
         traceback.print_exc()
         code = _OUR_FAULT
     sys.stderr.flush()

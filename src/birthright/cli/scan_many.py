@@ -1,6 +1,5 @@
 """`birthright scan` of many accounts: `--org`, `--accounts`, `--profiles`, `--resume`."""
 
-import asyncio
 import re
 import shlex
 import signal
@@ -120,6 +119,8 @@ def check_one(options: dict[str, Any]) -> None:
 
 def _run(fleet: "Fleet", dask: str | None, store: "Store") -> None:
     """Read; a polite request to end (SIGTERM) is taken as Ctrl-C, so that what was read is kept."""
+    import asyncio
+
     if dask is None:
         work = fleet.read()
     else:
@@ -134,6 +135,8 @@ def _run(fleet: "Fleet", dask: str | None, store: "Store") -> None:
 
 
 async def _until_told(work: Coroutine[Any, Any, None]) -> None:
+    import asyncio
+
     task = asyncio.current_task()
     # Not everywhere, and not in every thread.
     with suppress(NotImplementedError, RuntimeError, ValueError):

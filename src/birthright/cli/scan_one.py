@@ -1,6 +1,5 @@
 """`birthright scan` of one account: live, or from files somebody saved."""
 
-import asyncio
 import itertools
 import sys
 from collections.abc import Iterator
@@ -30,6 +29,8 @@ def read_one(
 
 
 def _live_facts(options: dict[str, Any], settings: "ScanSettings", as_of: datetime) -> AccountFacts:
+    import asyncio
+
     from birthright.sources.aws.account import collect_account
     from birthright.sources.aws.session import AwsSession
 
@@ -80,6 +81,7 @@ def _is_watched(options: dict[str, Any]) -> bool:
 @contextmanager
 def _progress(*, shown: bool) -> Iterator[None]:
     """Say on one line of stderr, from the first second on, that the account is being read."""
+    import asyncio
 
     async def tell() -> None:
         for seconds in itertools.count(1):
