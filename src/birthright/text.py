@@ -28,6 +28,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def counted(number: int, word: str) -> str:
+    """Write `1 key`, `2 keys`."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 def write_console(out: TextIO, draw: Callable[["Console"], None], piped_width: int = _PIPED_WIDTH) -> None:
     """Let `draw` print to a console for `out`: as wide as the terminal, or plain text without colours."""
     from rich.console import Console

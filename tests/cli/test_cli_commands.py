@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from birthright.cli.main import commands
 from birthright.sandbox.sandbox import Sandbox
-from cli_helpers import NOW, Birthright, enter, masked
+from cli_helpers import NOW, Birthright, Screen, enter, masked
 
 BORN = "access-key-created-with-user"
 
@@ -34,6 +35,20 @@ def test_explain_a_user(
     ran = birthright("explain", subject)
     assert (ran.code, ran.err) == (0, "")
     assert masked(ran.out) == snapshot
+
+
+def test_explain_on_a_narrow_terminal(
+    box: Sandbox, birthright: Birthright, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 80 columns no fact, value or time is broken in two."""
+    ready(box, birthright)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.stdout", screen := Screen())
+    assert commands.main(["explain", "born-6s"], standalone_mode=False) == 0
+    monkeypatch.undo()
+    text = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue())
+    (row,) = [line for line in text.splitlines() if line.startswith("  last_used_at")]
+    assert re.fullmatch(r"  last_used_at +\S{19}Z GetCredentialReport +\d{4}-\d\d-\d\d \d\d:\d\d *", row)
 
 
 def test_explain_by_key_id_fingerprint_and_arn(box: Sandbox, birthright: Birthright) -> None:

@@ -110,7 +110,7 @@ def test_signed(birthright: Birthright, folder: Path, form: PrivateFormat) -> No
         assert "the key that was given" in birthright("evidence", "verify", "b.zip", "--public-key", own).out
     other = birthright("evidence", "verify", "b.zip", "--public-key", public(folder / "other.pub", OTHER))
     assert other.code == 1
-    assert "b.zip does not hold: it is signed by another key" in other.trouble
+    assert "b.zip does not hold: it is signed by another key, SHA256:" in other.trouble
 
 
 @pytest.mark.usefixtures("kept")
@@ -191,6 +191,7 @@ def test_wrong_usage(birthright: Birthright, folder: Path) -> None:
         (["20200101T000000Z-000000", "-o", "b.zip"], "there is no scan"),
         (["bundle.zip", "-o", "b.zip"], "'bundle.zip' is not the id of a scan"),
         ([ID, "-o", "."], "is a folder"),
+        ([ID, "-o", "no/b.zip"], "no: there is no such folder (create it first)"),
         ([ID, "-o", "b.zip", "--raw"], "did not keep its credential reports"),
         ([ID, "-o", "b.zip", "--waivers", "nowhere"], "cannot read nowhere"),
         ([ID, "-o", "b.zip", "--waivers", "waivers.bin"], "not UTF-8 text"),
@@ -200,7 +201,6 @@ def test_wrong_usage(birthright: Birthright, folder: Path) -> None:
         ran = birthright("evidence", *words)
         assert ran.code == 2, words
         assert said in ran.trouble
-    assert birthright("evidence", ID, "-o", "no/b.zip").code == 4
 
 
 def test_an_incomplete_scan_warns(birthright: Birthright, store: Path) -> None:
@@ -329,7 +329,7 @@ def test_what_the_verdicts_rest_on_is_told(birthright: Birthright, folder: Path)
         f"policies: 13; not this birthright's own: {BORN}; parameters that were changed: {BORN}.window=200s"
         in told
     )
-    assert "judged again, the same; 1 of them are accepted by its waivers.yaml" in told
+    assert "judged again, the same; accepted by its waivers.yaml: 1" in told
 
 
 def test_raw_reports_of_a_real_scan(birthright: Birthright, folder: Path) -> None:

@@ -15,20 +15,10 @@ from birthright.findings.model import PastScan
 from birthright.findings.series import Series
 from birthright.reports import trend
 from birthright.sandbox.sandbox import Sandbox
-from cli_helpers import Birthright
+from cli_helpers import Birthright, Screen
 from history_helpers import ACCOUNTS, BORN, instant, saved
 
 A, B = ACCOUNTS
-
-
-class Screen(io.StringIO):
-    """A terminal; `encoding` is what it can show."""
-
-    encoding = "utf-8"
-
-    def isatty(self) -> bool:
-        """Say that somebody is looking."""
-        return True
 
 
 def line(place: int, fail: int, unknown: int = 0, *, complete: bool = True) -> PastScan:
@@ -107,13 +97,21 @@ def test_an_account_of_an_organization_has_its_own_history(birthright: Birthrigh
 
 
 def test_only_the_newest_are_looked_at(birthright: Birthright, store: Path) -> None:
-    """With --limit older scans stay out; nobody claims to know what was new in the first line."""
-    for day in range(4):
-        saved(FolderStore(store), day, a="active")
-    (series,) = birthright("history", "--limit", "2", "--format", "json").document["series"]
-    assert [(scan["as_of"], scan["new"]) for scan in series["scans"]] == [
-        ("2026-01-03T00:00:00Z", 0), ("2026-01-04T00:00:00Z", 0),
+    """With --limit older scans stay out; the first line is compared with the scan before it all the same."""
+    for day, status in enumerate(("active", "active", "inactive", "active", "active")):
+        saved(FolderStore(store), day, a=status)
+    (series,) = birthright("history", "--limit", "2", "--policy", BORN, "--format", "json").document["series"]
+    assert [(scan["as_of"], scan["new"], scan["fixed"]) for scan in series["scans"]] == [
+        ("2026-01-04T00:00:00Z", 1, 0), ("2026-01-05T00:00:00Z", 0, 0),
     ]  # fmt: skip
+
+
+def test_a_first_line_without_a_scan_before_it(birthright: Birthright, store: Path) -> None:
+    """If the scan before the first line is of other accounts, nobody claims to know what was new in it."""
+    saved(FolderStore(store), 0, b="active")
+    saved(FolderStore(store), 1, a="active")
+    (series,) = birthright("history", "--limit", "1", "--policy", BORN, "--format", "json").document["series"]
+    assert [(scan["failing"], scan["new"]) for scan in series["scans"]] == [({BORN: 1}, 0)]
 
 
 def test_piped_it_is_plain_ascii(birthright: Birthright, store: Path) -> None:

@@ -151,7 +151,7 @@ def test_a_waiver_ends(
         frozen.shift(timedelta(days=days))
         codes.append((birthright("scan", *policy).code, birthright("report", "--no-waivers").code))
     assert codes == [(0, 1), (0, 1), (1, 1)]
-    assert "is over since 2027-02-20" in birthright("report").out
+    assert "ended 2027-02-20" in birthright("report").out
 
 
 def test_what_is_new_since_the_last_scan(

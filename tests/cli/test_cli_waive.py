@@ -142,6 +142,8 @@ def test_what_names_no_finding(findings: list[dict[str, Any]], waive: Waive) -> 
     ):
         assert "is no fingerprint" in waive(text, *WORDS).trouble
     assert "knows no fingerprint" in waive("0" * 32, *WORDS).trouble
+    nowhere = waive("0" * 32, *WORDS, "--waivers", "no/own.yaml")
+    assert (nowhere.code, nowhere.trouble) == (2, "no: there is no such folder (create it first)")
 
 
 def test_a_broken_file_is_left_alone(findings: list[dict[str, Any]], waive: Waive, folder: Path) -> None:
@@ -153,6 +155,20 @@ def test_a_broken_file_is_left_alone(findings: list[dict[str, Any]], waive: Waiv
     assert ran.code == 2
     assert ran.trouble.startswith("waivers.yaml, line ")
     assert file.read_bytes() == before
+
+
+def test_where_only_a_person_can_add_it(findings: list[dict[str, Any]], waive: Waive, folder: Path) -> None:
+    """The entry is printed as lines that fit into the file, which stays as it was."""
+    one = _first(findings, policy=BORN, verdict="fail", user_name="born-6s")
+    file = folder / "waivers.yaml"
+    file.write_text("schema: birthright.waivers/1\nwaivers: []\n")
+    ran = waive(one["fingerprint"], *WORDS)
+    assert ran.code == 2
+    assert ran.err == "birthright: waivers.yaml: an entry cannot be added at its end (add it by hand)\n"
+    assert file.read_text().endswith("waivers: []\n")
+    file.write_text(f"schema: birthright.waivers/1\nwaivers:\n{ran.out}")
+    (entry,) = load_waivers(file)
+    assert entry.access_key_id == one["access_key_id"]
 
 
 def test_who_answers_for_it(

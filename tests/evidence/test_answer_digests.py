@@ -10,7 +10,7 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
-from account_helpers import Canned, scan, scan_in
+from account_helpers import Canned, scan, scan_in, statuses
 from birthright.facts.model import AccountFacts
 from birthright.facts.parts import ScanWriter, parquet_of, save_scan
 from birthright.facts.snapshot import ScanInfo, load_info, load_tables, report_files
@@ -51,6 +51,15 @@ def test_the_reports_digest_is_of_its_bytes(box: Sandbox) -> None:
     assert digests(facts)["GetCredentialReport"] == hashlib.sha256(content).hexdigest()
     assert facts.report == content
     assert scan(box).report is None
+
+
+def test_a_report_that_cannot_be_read_is_kept(box: Sandbox) -> None:
+    """Its digest is of its own bytes, as that of any other; what is not known of it stays unknown."""
+    box.faults.add("report-body", body="user,arn\nx,y")
+    facts = scan(box, Options(raw=True))
+    assert statuses(facts)["GetCredentialReport"] == "failed"
+    assert facts.report == b"user,arn\nx,y"
+    assert digests(facts)["GetCredentialReport"] == hashlib.sha256(facts.report).hexdigest()
 
 
 def test_the_same_answers_have_the_same_digests(box: Sandbox) -> None:

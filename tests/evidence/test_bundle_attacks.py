@@ -372,7 +372,7 @@ def test_steps_that_were_changed(tmp_path: Path) -> None:
         lines = files["journal.json"].splitlines(keepends=True)
         files["journal.json"] = b"".join([*lines[:5], lines[5].replace(b",\n", b"\n"), lines[-1]])
 
-    assert "holds 1 retirements instead of 2" in problem(forged(path, cut))
+    assert "holds 1 retirement instead of 2" in problem(forged(path, cut))
 
 
 def test_the_hand_that_tampers_leaves_no_trace(whole: Path) -> None:

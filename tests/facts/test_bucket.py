@@ -108,6 +108,16 @@ def test_the_cache_is_private_and_used_again(
     assert s3
 
 
+def test_a_damaged_copy_is_fetched_again(url: str) -> None:
+    """Also one of the right size: the bucket's facts are fine, and to scan again would help nobody."""
+    finished(open_store(url))
+    place = scan_dir(open_store(url), "latest")
+    before = facts_in(place)
+    for path in place.rglob("*.parquet"):
+        path.write_bytes(bytes(path.stat().st_size))
+    assert facts_in(scan_dir(open_store(url), "latest")) == before
+
+
 def test_another_machine_goes_on(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What one machine has begun another finishes; each sees what is there now, not what was."""
     writer = begin(open_store(url), Orders(ORG), AS_OF)

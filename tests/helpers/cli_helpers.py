@@ -1,5 +1,6 @@
 """What the tests of the command line share."""
 
+import io
 import json
 import re
 from collections.abc import Callable
@@ -39,6 +40,16 @@ class Ran(NamedTuple):
 
 
 Birthright = Callable[..., Ran]
+
+
+class Screen(io.StringIO):
+    """A terminal; `encoding` is what it can show. COLUMNS says how wide it is."""
+
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        """Say that somebody is looking."""
+        return True
 
 
 def enter(monkeypatch: pytest.MonkeyPatch, box: Sandbox) -> None:

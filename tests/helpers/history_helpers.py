@@ -21,6 +21,7 @@ from birthright.policies.pack import choose, load_pack
 BORN = "access-key-created-with-user"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MADE = datetime(2025, 1, 1, tzinfo=UTC)
+AGE = timedelta(days=2.5)
 ACCOUNTS = ("111111111111", "222222222222")
 PAGES = load_pack()
 OTHER = next(page for page in PAGES if page.front.subject == "principal")
@@ -47,7 +48,7 @@ def judged(world: World, place: int, *, batch_rows: int = 10**6) -> Document:
     for account, how in world.accounts.items():
         rows["accounts"].append(Account(account, source="ListAccounts"))
         rows["coverage"] += coverage_of(account, how, as_of)
-        if how in {"read", "broken"}:
+        if how in {"read", "broken", "old"}:
             for (owner, user), state in world.keys.items():
                 if owner == account and not (how == "broken" and user == "bob"):
                     rows["principals"].append(_principal(account, user))
@@ -66,6 +67,10 @@ def coverage_of(account: str, how: str, as_of: datetime) -> list[Coverage]:
         return [Coverage(account, "AssumeRole", "denied", "no")]
     if how == "skipped":
         return [Coverage(account, "ListAccounts", "skipped", "SUSPENDED")]
+    if how == "old":
+        # Only a report, older than what the scans of the two days before knew.
+        made = as_of - AGE
+        return [Coverage(account, "GetCredentialReport", "ok", as_of=as_of, report_generated_at=made)]
     if how == "broken":
         # There is no report, and the listing of users broke off before bob.
         return [

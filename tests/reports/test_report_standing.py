@@ -103,7 +103,7 @@ def test_fixed_ones_are_named() -> None:
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        ("expired", "is over since 2027-01-31"),
+        ("expired", "ended 2027-01-31"),
         ("expiring", "ends on 2027-01-31"),
         ("unmatched", "covers nothing any more: remove it"),
         ("unread", "is about something that was not read"),

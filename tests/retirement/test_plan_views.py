@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
 from birthright.errors import UsageError
+from birthright.findings.model import Waiver
 from birthright.retirement.plan import Plan
 from birthright.retirement.show.formats import FORMATS, format_of, renderer
 from birthright.retirement.show.plan_markdown import code, text
+from cli_helpers import Screen
 from plan_helpers import AS_OF, NOW, days, evidence, finding, key_id, planned, used
 
 LARGE = "9" * 12
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def shown(form: str, plan: Plan) -> str:
@@ -72,6 +75,17 @@ def test_the_terminal_fits_its_width() -> None:
     out = shown("terminal", example())
     assert max(map(len, out.splitlines())) <= 120
     assert all(key_id(i) in out for i in range(2, 10))
+
+
+def test_a_long_reason_stands_beside_its_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a narrow terminal the further lines of a reason stand below its first, not below the count."""
+    monkeypatch.setenv("COLUMNS", "80")
+    waiver = Waiver("moved away " * 9, "ops@example.com", None, NOW.date(), NOW.date())
+    renderer("terminal")(planned(finding(waiver=waiver)), screen := Screen())
+    lines = [plain for line in screen.getvalue().splitlines() if "moved" in (plain := _COLOURS.sub("", line))]
+    assert len(lines) > 1
+    assert lines[0].startswith("   1  waived until ")
+    assert all(line.startswith(("      moved", "      away")) for line in lines[1:])
 
 
 def test_many_refusals_are_counted() -> None:

@@ -47,7 +47,7 @@ def command() -> None:
     """  # noqa: D301 - click wants the control character itself
 
 
-@command.command("make")
+@command.command("make", short_help="Put a scan and its verdicts into one file.")
 @click.argument("scan_id", metavar="SCAN_ID")
 @click.option(
     "-o", "--output", type=_PATH, required=True, metavar="FILE", help="The bundle, whole or not at all."
@@ -69,10 +69,12 @@ def command() -> None:
 def make(scan_id: str, **options: Any) -> None:  # noqa: ANN401 - click hands over what it parsed
     """Put a scan ('latest' for the last one), its verdicts and what they rest on into one file."""
     from birthright.cli.common import adjusted, open_store, pages_of, saved_selection, warn_incomplete
+    from birthright.cli.output import check_output
     from birthright.evidence.bundle import Order, make_bundle
     from birthright.facts.snapshot import load_info, scan_dir
     from birthright.settings import load_settings
 
+    check_output(options["output"])
     settings = load_settings(options["config"])
     store = open_store(options["store"], settings)
     info = load_info(store, scan_id)
@@ -94,7 +96,7 @@ def make(scan_id: str, **options: Any) -> None:  # noqa: ANN401 - click hands ov
     _tell_made(made, options["output"])
 
 
-@command.command("verify")
+@command.command("verify", short_help="Check a bundle.")
 @click.argument("bundle", type=_PATH, metavar="FILE")
 @click.option(
     "--public-key", type=_PATH, metavar="FILE", help="The key that must have signed it (PEM or ssh-ed25519)."
@@ -181,7 +183,7 @@ def _tell_checked(found: "Verification", path: Path) -> None:
     said = "" if found.complete else "; not everything could be read: see README.md in it"
     click.echo(printable(f"{path}: scan {scan.id} of {format_instant(scan.as_of)}{said}"))
     click.echo(f"files: {len(manifest.files)}, all as the manifest says")
-    waived = f"; {found.waived} of them are accepted by its waivers.yaml" if found.waived else ""
+    waived = f"; accepted by its waivers.yaml: {found.waived}" if found.waived else ""
     another = _by_another(manifest)
     click.echo(printable(f"findings: {found.findings} judged again, the same{another}{waived}"))
     click.echo(printable(f"policies: {_said_of_policies(manifest)}"))
@@ -217,9 +219,11 @@ def _said_of_policies(manifest: "Manifest") -> str:
 
 
 def _said_of_journal(manifest: "Manifest") -> str:
+    from birthright.text import counted
+
     line = manifest.journal
     if line is None:
         return "there is none"
     unchecked = ", which cannot be checked because ids are masked" if manifest.masked else ""
     broken = "" if line.problem is None else f"; the journal is broken: {line.problem}"
-    return f"{line.retirements} retirements{unchecked}{broken}"
+    return f"{counted(line.retirements, 'retirement')}{unchecked}{broken}"

@@ -61,8 +61,9 @@ def commands() -> None:
     birthright apply PLAN      do it, step by step, in the journal
 
     \b
-    Exit codes: 0 everything was read and nothing fails, 1 something fails, 2 wrong usage,
-    3 nothing fails but something could not be read, 4 birthright itself failed.
+    Exit codes: 0 everything was read and nothing fails, 1 something fails,
+    2 wrong usage, 3 nothing fails but something could not be read,
+    4 birthright itself failed.
     """  # noqa: D301 - click wants the control character itself
 
 

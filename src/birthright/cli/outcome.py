@@ -36,8 +36,8 @@ def outcome_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("-o", "--output", type=_PATH, multiple=True, metavar="FILE",
                      help="Write a file, whole or not at all; its ending says the format unless --format does"
                           f" ({_ENDINGS}; repeatable)."),
-        click.option("--format", "form", type=click.Choice(list(FORMATS)),
-                     help="What to print (default: terminal), or to write with -o."),
+        click.option("--format", "form", type=click.Choice(list(FORMATS)), metavar="NAME",
+                     help=f"What to print (default: terminal), or to write with -o: {', '.join(FORMATS)}."),
         click.option("--all", "passes", is_flag=True, help="Give what passes, too (not in terminal)."),
         click.option("--fail-on", metavar="any|new|risk>=LEVEL",
                      help="Which failures make the exit code 1 (default: any); of two, with a comma, both."),

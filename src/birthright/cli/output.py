@@ -22,14 +22,19 @@ def check_outputs(files: Sequence[Path], form: str | None) -> None:
     if form and len(files) > 1:
         raise UsageError("--format goes with one -o", "the ending of each file says its format")
     for file in files:
-        if file.is_dir():
-            raise UsageError(f"{file} is a folder", "-o names a file")
-        if not form:
+        if not form and not file.is_dir():
             format_of(file)
-        if not file.parent.is_dir():
-            raise UsageError(f"{file.parent}: there is no such folder", "create it first")
-        if not os.access(file if file.exists() else file.parent, os.W_OK):
-            raise StoreError(f"cannot write {file}", "choose another place or change its permissions")
+        check_output(file)
+
+
+def check_output(file: Path, option: str = "-o") -> None:
+    """Refuse a file that could not be written. Raises UsageError, StoreError."""
+    if file.is_dir():
+        raise UsageError(f"{file} is a folder", f"{option} names a file")
+    if not file.parent.is_dir():
+        raise UsageError(f"{file.parent}: there is no such folder", "create it first")
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise StoreError(f"cannot write {file}", "choose another place or change its permissions")
 
 
 def shows_evidence(files: Sequence[Path], form: str | None) -> bool:

@@ -79,8 +79,8 @@ def command(**options: Any) -> int:  # noqa: ANN401 - click hands over what it p
     keys in use to be rotated; what is too uncertain for either is refused, with what to do about it.
 
     \b
-    birthright plan -o plan.json     the plan, to be applied with 'birthright apply plan.json'
-    birthright plan -o plan.md       the same for people, to be pasted into a change request
+    birthright plan -o plan.json     the plan, for 'birthright apply plan.json'
+    birthright plan -o plan.md       the same for people, for a change request
 
     Exit code 1 says that something was refused and a person must look; 0 that nothing was, also if
     there is nothing to plan.

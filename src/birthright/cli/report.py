@@ -48,8 +48,8 @@ def command(**options: Any) -> int:  # noqa: ANN401 - click hands over what it p
     It asks AWS nothing; only --push writes, and to Security Hub only.
 
     \b
-    birthright report -o report.html                      to read and to print
-    birthright report -o findings.sarif --since last      what is new, for code scanning
+    birthright report -o report.html                   to read and to print
+    birthright report -o findings.sarif --since last   what is new, as SARIF
     birthright report --from findings.json --format markdown
 
     The exit codes are those of 'birthright scan'.

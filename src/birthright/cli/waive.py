@@ -58,15 +58,16 @@ def command(fingerprint: str, **options: Any) -> int:  # noqa: ANN401 - click ha
     planned for retirement. To end it earlier, take the entry out of the file.
 
     \b
-    birthright waive 3f2a91 --reason "vendor rotates it in January" --expires 2027-01-31
+    birthright waive 3f2a91 --reason "vendor rotates it" --expires 2027-01-31
     """  # noqa: D301 - click wants the control character itself
-    from birthright.cli.output import tell
-    from birthright.findings.waiver_file import add_waiver, entry_text
+    from birthright.cli.output import check_output, tell
+    from birthright.findings.waiver_file import NoPlaceError, add_waiver, entry_text
     from birthright.settings import load_settings
     from birthright.times import now
 
     settings = load_settings(options["config"])
     file = _file(options["waivers"], settings)
+    check_output(file, "--waivers")
     today = now().date()
     expires = _expires(options["expires"], today)
     owner = options["owner"] if options["owner"] is not None else _git_email()
@@ -74,7 +75,11 @@ def command(fingerprint: str, **options: Any) -> int:  # noqa: ANN401 - click ha
     prefix = _prefix(fingerprint)
     finding = _found(_document(options, settings, file, today), prefix, options["account"])
     one = _waiving(finding, owner=owner, created=today, expires=expires, options=options)
-    add_waiver(file, one)
+    try:
+        add_waiver(file, one)
+    except NoPlaceError:
+        tell(entry_text(one))
+        raise
     days = (expires - today).days
     tell(f"{entry_text(one)}\nAdded to {file}. It holds through {expires} UTC, {days} d.")
     return 0

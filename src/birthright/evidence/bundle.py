@@ -137,8 +137,10 @@ class _Packing:
 
     def made(self) -> Made:
         """Put everything together."""
+        # Before anything is judged: looking at the files finds those that are damaged.
+        scan = [*self._of_scan()]
         document = self._judged()
-        files = [*self._of_scan(), *self._tables(), self._findings(document), *self._pages(), *self._kept()]
+        files = [*scan, *self._tables(), self._findings(document), *self._pages(), *self._kept()]
         journal = self._records(document, files)
         manifest = self._manifest(document, journal)
         text = readme(manifest, document, waivers=self._order.waivers is not None)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from birthright.evidence.manifest import JOURNAL, Manifest
 from birthright.findings.model import Document
-from birthright.text import printable
+from birthright.text import counted, printable
 from birthright.times import format_instant
 
 _SHOWN = 20
@@ -103,9 +103,9 @@ def _lacking(document: Document) -> Iterator[str]:
 def _said(manifest: Manifest, document: Document) -> Iterator[str]:
     count = document.summary
     yield (
-        f"{count.accounts} accounts, {count.principals} principals, {count.access_keys} access keys."
-        f" {count.fail} failures, {count.waived} accepted ones, {count.unknown} unknown,"
-        f" {count.passed} passes.\n"
+        f"{counted(count.accounts, 'account')}, {counted(count.principals, 'principal')},"
+        f" {counted(count.access_keys, 'access key')}. {counted(count.fail, 'failure')}, {count.waived} more"
+        f" accepted, {count.unknown} unknown, {count.passed} passed.\n"
     )
     if manifest.signed_by:
         yield f"It is signed. The key's fingerprint (SHA-256 of its DER form) is\n`{manifest.signed_by}`.\n"
@@ -125,8 +125,9 @@ def _journal(manifest: Manifest) -> str:
         return "No journal of retirements was at hand.\n"
     state = f"It is broken: {_literal(line.problem)}." if line.problem else "It was whole."
     return (
-        f"`{JOURNAL}` has {line.retirements} retirements out of a journal of {line.steps} steps, whose last"
-        f" digest is `{line.head or 'none'}`; 'birthright journal verify' prints the same. {state}\n"
+        f"`{JOURNAL}` has {counted(line.retirements, 'retirement')} out of a journal of"
+        f" {counted(line.steps, 'step')}, whose last digest is `{line.head or 'none'}`;"
+        f" 'birthright journal verify' prints the same. {state}\n"
     )
 
 

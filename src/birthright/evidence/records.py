@@ -7,6 +7,7 @@ import msgspec
 
 from birthright.evidence.archive import AlteredError
 from birthright.evidence.manifest import JOURNAL, JournalLine
+from birthright.text import counted
 
 if TYPE_CHECKING:
     from birthright.evidence.masking import Mask
@@ -56,7 +57,9 @@ def check_records(lines: Iterable[bytes], line: JournalLine, *, masked: bool) ->
             raise AlteredError(f"{JOURNAL}: step {step.seq} is not the one that its digest is of")
         seen.add(step.retirement_id)
     if len(seen) != line.retirements:
-        raise AlteredError(f"{JOURNAL} holds {len(seen)} retirements instead of {line.retirements}")
+        raise AlteredError(
+            f"{JOURNAL} holds {counted(len(seen), 'retirement')} instead of {line.retirements}"
+        )
 
 
 def _texts(lines: Sequence[bytes]) -> list[bytes]:

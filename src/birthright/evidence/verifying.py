@@ -168,7 +168,7 @@ class _Check:
         if key is None or fingerprint(key) != manifest.signed_by:
             raise AlteredError(f"{PUBLIC_KEY} is not the key that the manifest names")
         if self._trusted and fingerprint(self._trusted) != manifest.signed_by:
-            raise AlteredError(f"it is signed by another key, {manifest.signed_by}")
+            raise AlteredError(f"it is signed by another key, SHA256:{manifest.signed_by}")
         if not is_signed(key, signature, data):
             raise AlteredError(f"the signature does not fit: {MANIFEST} or {SIGNATURE} is altered")
         self._signed = True

@@ -5,6 +5,7 @@ sees no network. Finished scans never change, so a copy is used again; old copie
 """
 
 import hashlib
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, FileSystem
 
 _KEPT_SECONDS = 7 * 86_400
-_COMMITS = "parts"
+_DIGEST = re.compile(r".+-([0-9a-f]{12})\.(?:parquet|csv)", re.ASCII)
 
 
 class BucketStore:
@@ -120,9 +121,7 @@ class BucketStore:
             raise
 
     def _copy(self, info: "FileInfo", target: Path) -> None:
-        # A commit may be replaced by another of the same size; all else is named by its digest.
-        known = target.is_file() and target.stat().st_size == info.size
-        if known and target.parent.name != _COMMITS and target.suffix in {".parquet", ".csv"}:
+        if _is_whole(target):
             return
         make_directories(target.parent)
         with self._reading(info.path), self._connect().open_input_stream(info.path) as stream:
@@ -160,6 +159,15 @@ class BucketStore:
         except OSError as error:
             hint = "check the bucket's name, its Region and your permissions s3:GetObject and s3:ListBucket"
             raise StoreError(f"cannot read {self.name}/{path}: {_reason(error)}", hint) from None
+
+
+def _is_whole(copy: Path) -> bool:
+    """Whether a copy is there and is what the digest in its name says; no other name says what is in it."""
+    named = _DIGEST.fullmatch(copy.name)
+    if not named or not copy.is_file():
+        return False
+    with copy.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest().startswith(named[1])
 
 
 def _stays(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,8 @@ from birthright.policies.page import Page
 LAST = "last"
 # So many scans are looked back on: three months of nightly ones. What was last seen before them is forgotten.
 LOOK_BACK = 90
+# In a bucket each of them is a request, and a request takes its time.
+_AT_A_TIME = 16
 
 
 class Judged(NamedTuple):
@@ -70,23 +73,35 @@ def past_of(judged: Judged | None, since: str, *, cache: bool = True) -> Past:
     return _since_scan(judged, since, cache=cache)
 
 
+def judge_all(judged: Judged, infos: Sequence[ScanInfo], *, cache: bool = True) -> list[Earlier]:
+    """Judge other scans as `judge_earlier` does; ledgers that are there are read many at a time."""
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        kept = list(pool.map(lambda info: _kept(judged, info), infos)) if cache else [None] * len(infos)
+    return [_earlier(judged, info, ledger, cache=cache) for info, ledger in zip(infos, kept, strict=True)]
+
+
 def judge_earlier(judged: Judged, info: ScanInfo, *, cache: bool = True) -> Earlier:
     """Judge another scan of the store as this one is judged, or read what that gave. Raises StoreError."""
+    return _earlier(judged, info, _kept(judged, info) if cache else None, cache=cache)
 
+
+def _kept(judged: Judged, info: ScanInfo) -> Ledger | None:
+    return load_ledger(judged.store, info.id, digest_of(info, judged.pages, judged.selection.overrides))
+
+
+def _earlier(judged: Judged, info: ScanInfo, ledger: Ledger | None, *, cache: bool) -> Earlier:
     def document() -> Document:
         folder = judged.store.local(scan_folder(info.id))
         evaluator = Evaluator(folder, info.as_of)
         return build_document(info, evaluator, judged.pages, judged.selection, evidence=False)
 
-    digest = digest_of(info, judged.pages, judged.selection.overrides)
-    ledger = load_ledger(judged.store, info.id, digest) if cache else None
     if ledger is None:
         try:
             ledger = ledger_of(document())
         except StoreError as error:
             raise _unusable(error, info.id) from error
         if cache:
-            keep_ledger(judged.store, ledger, digest)
+            keep_ledger(judged.store, ledger, digest_of(info, judged.pages, judged.selection.overrides))
     return Earlier(ledger, document)
 
 
@@ -144,16 +159,22 @@ def _look_back(judged: Judged, *, cache: bool) -> tuple[tuple[Earlier, ...], boo
     infos.reverse()
     # Files that were read may be older than what was scanned before them.
     infos.sort(key=lambda info: info.as_of)
-    scans = tuple(judge_earlier(judged, info, cache=cache) for info in infos)
-    return scans, len(found) > LOOK_BACK
+    return tuple(judge_all(judged, infos, cache=cache)), len(found) > LOOK_BACK
 
 
 def _before(store: Store, info: ScanInfo) -> Iterator[ScanInfo]:
     """Give the finished scans that were made before this one and are of no later instant, newest first."""
-    for scan_id in _ids_before(store, info.id):
-        other = finished_scan(store, scan_id)
-        if other and other.as_of <= info.as_of:
+    for other in finished_scans(store, _ids_before(store, info.id)):
+        if other.as_of <= info.as_of:
             yield other
+
+
+def finished_scans(store: Store, ids: Sequence[str]) -> Iterator[ScanInfo]:
+    """Give what those scans say of themselves that were finished; some are read ahead, at the same time."""
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        for start in range(0, len(ids), _AT_A_TIME):
+            found = pool.map(lambda scan_id: finished_scan(store, scan_id), ids[start : start + _AT_A_TIME])
+            yield from filter(None, found)
 
 
 def finished_scan(store: Store, scan_id: str) -> ScanInfo | None:

@@ -1,15 +1,13 @@
 """A store's scans as they follow one another, judged by the same policies: those of the same accounts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
 import msgspec
 
-from birthright.facts.snapshot import ScanInfo
-from birthright.facts.store import Store
 from birthright.findings.ledger import Ledger
 from birthright.findings.model import PastScan
-from birthright.findings.past import Judged, finished_scan, ids_in, judge_earlier
+from birthright.findings.past import Judged, finished_scans, ids_in, judge_all
 from birthright.findings.timeline import Timeline
 
 
@@ -23,24 +21,26 @@ class Series(msgspec.Struct, frozen=True):
 def series_of(judged: Judged, limit: int, account: str | None = None) -> list[Series]:
     """Judge the newest scans and put those together that are of the same accounts, the newest series first.
 
-    With `account` all is about that one. Raises StoreError, PageError.
+    With `account` all is about that one. One more scan is judged, for the first to be compared with. Raises
+    StoreError, PageError.
     """
-    found = list(islice(_finished(judged.store), limit + 1))
-    infos = found[:limit]
+    infos = list(islice(finished_scans(judged.store, ids_in(judged.store)), limit + 1))
+    older = {info.id for info in infos[limit:]}
     infos.reverse()
     infos.sort(key=lambda info: info.as_of)
-    ledgers = [judge_earlier(judged, info).ledger for info in infos]
+    ledgers = [one.ledger for one in judge_all(judged, infos)]
     if account:
         ledgers = [_only(ledger, account) for ledger in ledgers if account in ledger.head.accounts]
-    return list(_grouped(ledgers, cut=len(found) > limit))
+    return list(_grouped(ledgers, older))
 
 
-def _grouped(ledgers: Sequence[Ledger], *, cut: bool) -> Iterator[Series]:
-    left = list(ledgers)
+def _grouped(ledgers: Sequence[Ledger], older: Collection[str]) -> Iterator[Series]:
+    """Put them together; those named in `older` are only compared with."""
+    left = [ledger for ledger in ledgers if ledger.head.id not in older]
     while left:
         newest = left[-1]
         upto = ledgers.index(newest) + 1
-        told = Timeline(ledgers[:upto], upto - 1).history(cut=cut)
+        told = Timeline(ledgers[:upto], upto - 1).history(cut=bool(older))
         waiting = {ledger.head.id for ledger in left}
         yield Series(tuple(sorted(newest.head.accounts)), tuple(one for one in told if one.id in waiting))
         shown = {one.id for one in told}
@@ -51,7 +51,3 @@ def _only(ledger: Ledger, account: str) -> Ledger:
     """Leave out all other accounts."""
     head = msgspec.structs.replace(ledger.head, accounts={account: ledger.head.accounts[account]})
     return msgspec.structs.replace(ledger, head=head)
-
-
-def _finished(store: Store) -> Iterator[ScanInfo]:
-    return filter(None, (finished_scan(store, scan_id) for scan_id in ids_in(store)))

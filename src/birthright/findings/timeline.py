@@ -4,6 +4,9 @@ A scan says something only of what it read. What a scan found stands until a lat
 no longer finds it. Such a scan judged by the same policy, saw all users of the account, has no unknown that
 stands for this subject, knows the account's keys at least as late as the scan that found it, and has no
 report from before the key was made.
+
+What a scan found is stale if a scan before it knew more lately that it is gone: reports of hours ago tell of
+keys that a listing saw disabled since. What is stale is neither back nor found: it ends no gap.
 """
 
 from collections import Counter, defaultdict
@@ -32,45 +35,57 @@ _SEEN = """
 """
 # Most findings are in the very next scan that read their account (`later`): these rows are no gaps. `next` is
 # the next scan that has the finding again.
-_TABLES = """
+_LOOKS = """
 create table looks as
 select *, (select min(later.scan) from sights as later
            where later.whole and later.account = sights.account and later.scan > sights.scan) as later
 from sights;
 
+create table stale (scan integer, fingerprint integer);
+
+create view fresh as from rows anti join stale using (scan, fingerprint);
+
 create view spells as
-select rows.* exclude (first), looks.until, looks.later from rows join looks using (scan, account);
-
-create table lost as
-select * from spells as found where later is not null and not exists
-    (select 1 from rows as again where again.scan = found.later and again.fingerprint = found.fingerprint);
-
-create table gaps as
-select lost.*, (select min(scan) from rows as again
-                where again.fingerprint = lost.fingerprint and again.scan > lost.scan) as next
-from lost;
+select fresh.* exclude (first), looks.until, looks.later from fresh join looks using (scan, account);
 """
 _CLOSINGS = f"""
-create table closings as
-select found.scan, found.fingerprint, found.account, found.failing, found.next, min(r.scan) as closed
+create or replace table lost as
+select * from spells as found where later is not null and not exists
+    (select 1 from fresh as again where again.scan = found.later and again.fingerprint = found.fingerprint);
+
+create or replace table gaps as
+select lost.*, (select min(scan) from fresh as again
+                where again.fingerprint = lost.fingerprint and again.scan > lost.scan) as next
+from lost;
+
+create or replace table closings as
+select found.scan, found.fingerprint, found.account, found.failing, found.next, min(r.scan) as closed,
+       max(r.until) as until
 from gaps as found join sights as r
     on r.account = found.account and r.scan > found.scan and (found.next is null or r.scan < found.next)
 where {_SEEN}
 group by all;
 """  # noqa: S608
+_STALE = """
+insert into stale
+select distinct spells.scan, spells.fingerprint from spells join closings using (fingerprint)
+where closings.next <= spells.scan and closings.until > spells.until
+"""
 _BEFORE = """
 create table before as
-select fingerprint, max(rows.scan) as scan, arg_max(failing, rows.scan) as failing, bool_or(failing) as failed
-from rows where rows.scan <= $upto group by 1;
+select fingerprint, max(scan) as scan, arg_max(failing, scan) as failing, bool_or(failing) as failed
+from fresh where scan <= $upto group by 1;
 create table firsts as
 select fingerprint, min(coalesce(first, head.as_of)) as first from rows join head using (scan) group by 1;
 """
 _STATES = """
 select case when before.scan is null or (rows.failing and not before.failed) then 0
-            when closings.closed is null or closings.closed > $upto then 1 else 2 end as state,
+            when closings.closed is null or closings.closed > $upto or stale.scan is not null then 1
+            else 2 end as state,
        epoch(firsts.first)::bigint as first
 from rows left join before using (fingerprint)
      left join closings on closings.fingerprint = before.fingerprint and closings.scan = before.scan
+     left join stale on stale.scan = rows.scan and stale.fingerprint = rows.fingerprint
      join firsts on firsts.fingerprint = rows.fingerprint
 where rows.scan = $last order by rows.rowid
 """
@@ -125,8 +140,10 @@ class Timeline:
             rows = _placed(scan, ledger.rows, self._fingerprints, self._policies, accounts)
             # Each of the last scan's rows is asked for, whatever account a document says it is of.
             self._take("rows", rows if ledger is ledgers[-1] else rows.filter(rows["account"].is_valid()))
-        self._connection.execute(_TABLES)
+        self._connection.execute(_LOOKS)
         self._connection.execute(_CLOSINGS)
+        if self._connection.execute(_STALE).fetchall()[0][0]:
+            self._connection.execute(_CLOSINGS)
 
     def _take(self, name: str, table: "pa.Table") -> None:
         """Add rows to one of the engine's tables, which is made if it is not there."""

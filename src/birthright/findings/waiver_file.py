@@ -25,18 +25,22 @@ _INDENT = 2
 _ENDLESS = 1_000_000  # columns: YAML would break long lines
 
 
+class NoPlaceError(UsageError):
+    """The file has a form in which only a person can add an entry."""
+
+
 def add_waiver(path: Path, one: Waiving) -> str:
     """Add an entry after the last one, or make the file; return the entry as it was written.
 
     Raises UsageError, and changes nothing, if the entry or the file is wrong, the file has an entry about
-    the same, or an entry cannot be added at its end; StoreError if the file cannot be written.
+    the same, or (NoPlaceError) an entry cannot be added at its end; StoreError if the file cannot be written.
     """
     for name, wrong in problems(one):
         raise UsageError(f"{name}: {wrong}")
     if not path.exists():
         text = entry_text(one, _INDENT)
         new = f"schema: {SCHEMA}\nwaivers:\n{text}"
-        _check(new, (one,), path, text)
+        _check(new, (one,), path)
         write_atomically(path, new.encode(), _NEW_MODE)
         return text
     if not path.is_file():
@@ -90,7 +94,7 @@ def _with(old: bytes, one: Waiving, path: Path) -> tuple[str, str]:
     head, tail = text[:place], text[place:]
     glue = "" if not head or head.endswith("\n") else newline
     new = head + glue + entry.replace("\n", newline) + tail
-    _check(new, (*before, one), path, entry)
+    _check(new, (*before, one), path)
     return new, entry
 
 
@@ -121,12 +125,11 @@ def _last(node: "yaml.Node") -> "yaml.Node":
     return node
 
 
-def _check(new: str, wanted: tuple[Waiving, ...], path: Path, entry: str) -> None:
+def _check(new: str, wanted: tuple[Waiving, ...], path: Path) -> None:
     """Refuse a text that does not read back as it should; a person can add the entry by hand."""
     try:
         found: tuple[Waiving, ...] = parse_waivers(new.encode(), str(path))
     except UsageError:
         found = ()
     if found != wanted:
-        by_hand = " ".join(entry.split("\n"))
-        raise UsageError(f"{path}: an entry cannot be added at its end", f"add by hand: {by_hand}")
+        raise NoPlaceError(f"{path}: an entry cannot be added at its end", "add it by hand")

@@ -1,7 +1,7 @@
 """One subject in full: each verdict, what was seen, when and where, what to do, and the rules behind it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple, TextIO
 
 from rich.console import Console, RenderableType
@@ -22,6 +22,7 @@ from birthright.times import format_duration, format_instant
 _LEAST_PREFIX = 6
 _MOST = 10
 _PIPED_WIDTH = 110
+_NARROW = 90  # columns: below that whole instants would be broken in two
 _WORDS = {"fail": ("fails", "bold red"), "unknown": ("unknown", "bold yellow"), "pass": ("passes", "green")}
 
 
@@ -129,14 +130,15 @@ def _why(finding: Finding) -> str:
 
 
 def _print_evidence(console: Console, document: Document, findings: Sequence[Finding]) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    narrow = console.width < _NARROW
+    table = Table(box=None, padding=(0, 1 if narrow else 2, 0, 0), header_style="dim", pad_edge=False)
     for column in ("fact", "value", "said by", "as of"):
         table.add_column(column, overflow="fold")
     seen: dict[str, Evidence] = {}
     for evidence in (item for finding in findings for item in finding.evidence):
         seen.setdefault(evidence.fact, evidence)
     for item in seen.values():
-        when = format_instant(item.as_of) if item.as_of else ""
+        when = _when(item.as_of, to_the_minute=narrow) if item.as_of else ""
         table.add_row(*map(Text, (item.fact, _value(item), item.source, when)))
     console.print()
     console.print(Text("What was seen", "bold"))
@@ -146,6 +148,10 @@ def _print_evidence(console: Console, document: Document, findings: Sequence[Fin
         console.print(_indented(Text(line)))
     if not seen:
         console.print(_indented(Text("nothing: the account did not answer")))
+
+
+def _when(moment: datetime, *, to_the_minute: bool) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}" if to_the_minute else format_instant(moment)
 
 
 def _value(item: Evidence) -> str:

@@ -22,10 +22,10 @@ _GROUPS: tuple[tuple[Remedy, str], ...] = (
     ("none", "Other findings, mended by hand"),
 )
 _WAIVERS: tuple[tuple[WaiverState, str], ...] = (
-    ("expired", "over: what they covered fails again"),
-    ("expiring", "end soon"),
-    ("unmatched", "cover nothing any more"),
-    ("unread", "are about what was not read"),
+    ("expired", "over: what was covered fails again"),
+    ("expiring", "soon over"),
+    ("unmatched", "nothing is covered any more"),
+    ("unread", "about what was not read"),
 )
 _LONGEST = 200
 # Words that are the same in Markdown, and that no viewer makes a link or a mention of.

@@ -13,7 +13,7 @@ from birthright.text import printable
 _GAP = 2
 # What somebody has to look at, the most urgent first.
 _TO_DO: dict[WaiverState, str] = {
-    "expired": "is over since {expires}",
+    "expired": "ended {expires}",
     "unmatched": "covers nothing any more: remove it",
     "expiring": "ends on {expires}",
     "unread": "is about something that was not read",

@@ -7,8 +7,8 @@ from typing import TextIO
 
 from birthright.retirement import aws_cli
 from birthright.retirement.plan import Item, Plan
-from birthright.retirement.show.words import counted, last_use, place
-from birthright.text import printable
+from birthright.retirement.show.words import last_use, place
+from birthright.text import counted, printable
 from birthright.times import format_duration, format_instant
 
 _MARKUP = re.compile(r"([\\`*_\[\]<>|~&#!$])")

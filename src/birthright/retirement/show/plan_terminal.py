@@ -11,8 +11,8 @@ from rich.text import Text
 
 from birthright.retirement.model import Terms
 from birthright.retirement.plan import Item, Plan
-from birthright.retirement.show.words import counted, last_use, named, place
-from birthright.text import printable, write_console
+from birthright.retirement.show.words import last_use, named, place
+from birthright.text import counted, printable, write_console
 from birthright.times import format_duration
 
 _GAP = 2
@@ -135,7 +135,9 @@ def _print_refused(console: Console, plan: Plan, items: Sequence[Item]) -> None:
         reasons.setdefault(item.why, []).append(item)
     several = len({item.account_id for item in plan.items}) > 1
     for why, whom in sorted(reasons.items(), key=lambda entry: -len(entry[1])):
-        console.print(Text.assemble((f"{len(whom):>4}", "magenta"), f"  {printable(why)}"))
+        line = Table.grid(padding=(0, _GAP, 0, 0))
+        line.add_row(Text(f"{len(whom):>4}", "magenta"), Text(printable(why), overflow="fold"))
+        console.print(line)
         _print_whom(console, whom, several=several)
 
 

@@ -8,11 +8,6 @@ from birthright.text import printable
 from birthright.times import format_duration
 
 
-def counted(number: int, word: str) -> str:
-    """Write `1 key`, `2 keys`."""
-    return f"{number} {word}{'' if number == 1 else 's'}"
-
-
 def last_use(facts: KeyFacts, as_of: datetime) -> str:
     """Write how long before `as_of` a key was last used: `3 h 12 min ago`, `never`, `not known`."""
     if facts.last_used_at:

@@ -163,11 +163,11 @@ class _Collection:
             _log.info("%s: %s, %d rows in %.1f s", source, read.status, read.rows, read.seconds)
 
     async def report(self, read: _Read) -> CredentialReport:
-        report, content = await reads.credential_report(
-            self.iam, self.options.report_deadline, self.company.pause
-        )
-        self.content = content if self.options.raw else None
-        self.iam.digests["GetCredentialReport"] = [hashlib.sha256(content).digest()]
+        fetched = await reads.credential_report(self.iam, self.options.report_deadline, self.company.pause)
+        # Also of one that cannot be read: that is when somebody wants to look at it.
+        self.content = fetched.content if self.options.raw else None
+        self.iam.digests["GetCredentialReport"] = [hashlib.sha256(fetched.content).digest()]
+        report = fetched.read()
         read.answered, read.rows, read.notes = 1, len(report.users), report.problems
         return report
 

@@ -37,10 +37,14 @@ _LONGEST_PAUSE = 10.0
 
 
 class FetchedReport(NamedTuple):
-    """A credential report, and its bytes as AWS gave them."""
+    """A credential report's bytes as AWS gave them, and when it was made, if that is known."""
 
-    report: CredentialReport
     content: bytes
+    generated_at: datetime | None
+
+    def read(self) -> CredentialReport:
+        """Read what it says. Raises AnswerError if these bytes are no report."""
+        return parse_report(self.content, self.generated_at)
 
 
 class ReportDeadlineError(ReadError):
@@ -75,7 +79,7 @@ async def _made_and_fetched(iam: QueryClient, states: list[str], pause: Pause) -
         states[:] = [(state or "no state")[:40]]
         if state == "COMPLETE":
             try:
-                return _read_report(await iam.call("GetCredentialReport"))
+                return _fetched(await iam.call("GetCredentialReport"))
             except ReadError as error:
                 if error.code not in _NOT_NOW:
                     raise
@@ -84,12 +88,12 @@ async def _made_and_fetched(iam: QueryClient, states: list[str], pause: Pause) -
         seconds = min(seconds * 1.5, _LONGEST_PAUSE)
 
 
-def _read_report(result: Element) -> FetchedReport:
+def _fetched(result: Element) -> FetchedReport:
     try:
         content = base64.b64decode(result.findtext("Content") or "", validate=True)
     except binascii.Error as error:
         raise AnswerError(f"GetCredentialReport: the content is not base64 ({error})") from None
-    return FetchedReport(parse_report(content, _instant(result, "GeneratedTime")), content)
+    return FetchedReport(content, _instant(result, "GeneratedTime"))
 
 
 async def pages(iam: QueryClient, action: str, **parameters: str) -> AsyncIterator[Element]:

@@ -34,10 +34,13 @@ def _connector(session: AwsSession) -> "Callable[[], FileSystem]":
     def connect() -> "FileSystem":
         with translated():
             frozen = session.botocore.get_credentials().get_frozen_credentials()
-        if frozen not in made:
+        # Several threads may ask for it at a time.
+        found = made.get(frozen)
+        if found is None:
+            found = _file_system(session, frozen)
             made.clear()
-            made[frozen] = _file_system(session, frozen)
-        return made[frozen]
+            made[frozen] = found
+        return found
 
     return connect
 
