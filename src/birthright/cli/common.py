@@ -32,6 +32,14 @@ from_option = click.option(
     metavar="SCAN_ID",
     help="Which saved scan to look at.",
 )
+source_option = click.option(
+    "--from",
+    "source",
+    default="latest",
+    show_default=True,
+    metavar="SCAN_ID|FILE",
+    help="A saved scan, or the file that 'scan --format json' wrote.",
+)
 config_option = click.option(
     "--config", type=click.Path(path_type=Path), help="Settings to use instead of ./birthright.toml."
 )

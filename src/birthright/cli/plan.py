@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from birthright.cli.common import config_option, store_option
+from birthright.cli.common import config_option, source_option, store_option
 from birthright.cli.outcome import waiver_options, waivers_of
 from birthright.cli.own_keys import own_keys
 from birthright.errors import UsageError
@@ -28,14 +28,7 @@ _REFUSED = 1
 
 
 @click.command("plan")
-@click.option(
-    "--from",
-    "source",
-    default="latest",
-    show_default=True,
-    metavar="SCAN_ID|FILE",
-    help="A saved scan, or the file that 'scan --format json' wrote.",
-)
+@source_option
 @click.option("--policy", multiple=True, metavar="ID", help="Plan for this policy's findings (repeatable).")
 @click.option("--account", multiple=True, metavar="GLOB", help="Plan for these accounts (repeatable).")
 @click.option("--user", multiple=True, metavar="GLOB", help="Plan for these users, like 'ci-*' (repeatable).")

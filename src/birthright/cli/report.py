@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from birthright.cli.common import config_option, policy_options, store_option
+from birthright.cli.common import config_option, policy_options, source_option, store_option
 from birthright.cli.outcome import outcome_options
 from birthright.errors import ReadError, UsageError
 
@@ -23,14 +23,7 @@ _PUSHED = (0, 3, 1)
 
 
 @click.command("report")
-@click.option(
-    "--from",
-    "source",
-    default="latest",
-    show_default=True,
-    metavar="SCAN_ID|FILE",
-    help="A saved scan, or the file that 'scan --format json' wrote.",
-)
+@source_option
 @outcome_options
 @click.option(
     "--push",

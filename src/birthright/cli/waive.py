@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from birthright.cli.common import config_option, store_option
+from birthright.cli.common import config_option, source_option, store_option
 from birthright.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,14 +39,7 @@ _GIT_SECONDS = 5
     metavar="FILE",
     help="The file to add it to (default: ./waivers.yaml; made if it is not there).",
 )
-@click.option(
-    "--from",
-    "source",
-    default="latest",
-    show_default=True,
-    metavar="SCAN_ID|FILE",
-    help="A saved scan, or the file that 'scan --format json' wrote.",
-)
+@source_option
 @click.option("--account", metavar="ID", help="Look in this account only.")
 @store_option
 @config_option
