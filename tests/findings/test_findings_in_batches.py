@@ -158,7 +158,7 @@ def test_batches_change_nothing(
     assert rendered(form, parts) == rendered(form, whole)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(scans(), some_pages, st.integers(1, 12))
 def test_counts_are_those_of_the_findings(
     tables: "dict[str, pa.Table]", pages: list[Page], batch_rows: int
