@@ -45,23 +45,11 @@ def _draw(console: Console, document: Document) -> None:
     console.print(_title(document, accounts))
     if alarm:
         console.print(alarm)
-    for note in document.scan.notes:
-        console.print(Text(printable(note), "yellow"))
-    if document.read:
-        _print_headline(console, document, found)
-    else:
-        console.print(Text("No account was read.", "bold yellow"))
-    print_changes(console, document.changes)
+    _print_answer(console, document, found)
     if accounts.several:
         print_units(console, document)
         print_worst(console, document)
-    if document.changes and document.changes.since and found.fresh.count:
-        fresh = Text("New since then", "bold red")
-        _print_group(console, document, fresh, found.fresh, several=accounts.several)
-    for remedy, title, colour in _GROUPS:
-        if found.failing[remedy].count:
-            group = found.failing[remedy]
-            _print_group(console, document, Text(title, f"bold {colour}"), group, several=accounts.several)
+    _print_failing(console, document, found, several=accounts.several)
     print_fixed(console, document)
     _print_unknown(console, found)
     print_waivers(console, document.waivers)
@@ -82,13 +70,31 @@ def _title(document: Document, accounts: Accounts) -> Text:
     return text.append(f"{document.scan.as_of:%Y-%m-%d %H:%M} UTC", "dim")
 
 
-def _print_headline(console: Console, document: Document, found: Survey) -> None:
-    """Answer the question birthright is asked first."""
+def _print_answer(console: Console, document: Document, found: Survey) -> None:
+    """Answer the question birthright is asked first, and what has changed."""
+    for note in document.scan.notes:
+        console.print(Text(printable(note), "yellow"))
     answer = headline(document, found.born)
-    if answer is None:
-        return
-    detail = f": {answer.detail}" if answer.detail else ""
-    console.print(Text.assemble((answer.text, _TONES[answer.tone]), f"{detail}."))
+    if answer:
+        detail = f": {answer.detail}" if answer.detail else ""
+        console.print(Text.assemble((answer.text, _TONES[answer.tone]), f"{detail}."))
+    elif not document.read:
+        console.print(Text("No account was read.", "bold yellow"))
+    print_changes(console, document.changes)
+
+
+def _print_failing(console: Console, document: Document, found: Survey, *, several: bool) -> None:
+    """Show what is new, if there is an earlier scan; then all failures, by what to do about them."""
+    groups = [(Text("New since then", "bold red"), found.fresh)] if _since(document) else []
+    groups += [(Text(title, f"bold {colour}"), found.failing[remedy]) for remedy, title, colour in _GROUPS]
+    for title, group in groups:
+        if group.count:
+            _print_group(console, document, title, group, several=several)
+
+
+def _since(document: Document) -> bool:
+    """Whether there is an earlier scan to be new against."""
+    return document.changes is not None and document.changes.since is not None
 
 
 def _table(*names: str) -> Table:
