@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from birthright.errors import UsageError
+from birthright.findings.model import FRESH
+from birthright.reports.order import RISKS
 from birthright.secret import Secret
 from birthright.text import printable
 
@@ -25,14 +27,12 @@ if TYPE_CHECKING:
     from birthright.reports.interface import Report
 
 VARIABLE = "BIRTHRIGHT_NOTIFY"
-_DEADLINE = (
-    30.0  # seconds for all of them together; Apprise's own limits are 4 s to connect and between bytes
-)
+# Seconds for all of them together; Apprise's own limits are 4 s to connect and between bytes.
+_DEADLINE = 30.0
 _SHOWN = 10
 _LONGEST_REASON = 200
 _LONGEST_NAME = 100
 _LONGEST_FILE = 65536  # bytes
-_RISKS = ("critical", "high", "medium", "low")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,11}", re.ASCII)
 _HINT = "Apprise's documentation lists the forms; the URL is not shown because it may hold a token"
 # Chats read these as "tell everybody", wherever they stand.
@@ -147,7 +147,7 @@ def _called(url: str) -> str:
 
 def _message(document: "Document") -> tuple[str, str] | None:
     """Write title and text; None where nothing is new."""
-    counts = dict.fromkeys(_RISKS, 0)
+    counts = dict.fromkeys(RISKS, 0)
     accounts: set[str] = set()
     shown: list[Finding] = []
     back = 0
@@ -156,8 +156,8 @@ def _message(document: "Document") -> tuple[str, str] | None:
         accounts.add(finding.account_id)
         back += finding.state == "reappeared"
         # The riskiest first, else in the order of the findings.
-        if len(shown) < _SHOWN or _RISKS.index(finding.risk) < _RISKS.index(shown[-1].risk):
-            shown = sorted([*shown, finding], key=lambda one: _RISKS.index(one.risk))[:_SHOWN]
+        if len(shown) < _SHOWN or RISKS[finding.risk] < RISKS[shown[-1].risk]:
+            shown = sorted([*shown, finding], key=lambda one: RISKS[one.risk])[:_SHOWN]
     total = sum(counts.values())
     if not total:
         return None
@@ -176,7 +176,7 @@ def _message(document: "Document") -> tuple[str, str] | None:
 
 
 def _new(document: "Document") -> "Iterable[Finding]":
-    states = {"new", "reappeared"} if document.changes else {None, "new", "reappeared"}
+    states = FRESH if document.changes else {None, *FRESH}
     return (
         finding
         for finding in document.findings

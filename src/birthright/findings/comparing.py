@@ -26,10 +26,11 @@ from birthright.findings.finding import order
 from birthright.findings.ledger import Header, Ledger, ledger_of
 from birthright.findings.model import Changes, Document, Finding
 from birthright.findings.past import Past
+from birthright.findings.stream import Streamed
 from birthright.findings.timeline import STATES, Gone, Timeline
 
 
-class Compared(Collection[Finding]):
+class Compared(Streamed):
     """Findings with their state and since when they are known; 9 bytes for each, beside the findings."""
 
     def __init__(self, findings: Collection[Finding], states: bytes, firsts: "array[int]") -> None:
@@ -39,9 +40,6 @@ class Compared(Collection[Finding]):
 
     def __len__(self) -> int:
         return len(self._findings)
-
-    def __contains__(self, finding: object) -> bool:
-        return any(finding == other for other in self)
 
     def __iter__(self) -> Iterator[Finding]:
         known = zip(self._states, self._firsts, strict=True)

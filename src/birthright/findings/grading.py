@@ -6,13 +6,12 @@ from typing import get_args
 import msgspec
 
 from birthright.errors import UsageError
-from birthright.findings.model import Document, Finding
+from birthright.findings.model import FRESH, Document, Finding
 from birthright.policies.page import Risk
 
 _RISKS: tuple[Risk, ...] = get_args(Risk)
 _RANK: Mapping[Risk, int] = {risk: rank for rank, risk in enumerate(_RISKS)}
 _KNOWN = f"it is any, new, risk>=LEVEL ({', '.join(_RISKS)}), or several of these with commas"
-_NEW = frozenset({"new", "reappeared"})
 
 
 class FailOn(msgspec.Struct, frozen=True):
@@ -25,7 +24,7 @@ class FailOn(msgspec.Struct, frozen=True):
         """Whether a finding makes the exit code 1."""
         if finding.verdict != "fail" or finding.waiver or _RANK[finding.risk] < _RANK[self.risk]:
             return False
-        return not self.new or finding.state in _NEW
+        return not self.new or finding.state in FRESH
 
 
 ANY = FailOn()

@@ -23,6 +23,8 @@ Remedy = Literal["retire", "rotate", "review", "none"]
 
 # Against an earlier scan. new: not there before. reappeared: there once, then fixed, and there again.
 State = Literal["new", "persisting", "fixed", "reappeared"]
+# What the scan before did not have.
+FRESH: frozenset[State] = frozenset({"new", "reappeared"})
 
 # active: it covers a finding. expiring: it does, and ends soon. expired: it is over. unmatched: it covers
 # nothing any more. unread: what it is about was not read, so nobody knows.

@@ -26,7 +26,14 @@ class How(msgspec.Struct, frozen=True):
     evidence: bool
 
 
-class WithoutPasses(Collection[Finding]):
+class Streamed(Collection[Finding]):
+    """Findings that come one after another each time they are gone through, and are never all there."""
+
+    def __contains__(self, finding: object) -> bool:
+        return any(finding == other for other in self)
+
+
+class WithoutPasses(Streamed):
     """Findings but for those that pass; `count` is how many these are."""
 
     def __init__(self, findings: Collection[Finding], count: int) -> None:
@@ -39,11 +46,8 @@ class WithoutPasses(Collection[Finding]):
     def __iter__(self) -> Iterator[Finding]:
         return (finding for finding in self._findings if finding.verdict != "pass")
 
-    def __contains__(self, finding: object) -> bool:
-        return any(finding == other for other in self)
 
-
-class Findings(Collection[Finding]):
+class Findings(Streamed):
     """All findings of a scan, made anew each time they are gone through.
 
     Raises PageError, StoreError on the way: a rule may fail on rows that were not needed to count.
@@ -67,9 +71,6 @@ class Findings(Collection[Finding]):
     def __iter__(self) -> Iterator[Finding]:
         for batch in self._batches:
             yield from self._of(batch)
-
-    def __contains__(self, finding: object) -> bool:
-        return any(finding == other for other in self)
 
     def _of(self, batch: Span) -> Iterator[Finding]:
         """Give the findings of some accounts. All rules run first; their rows wait in the engine's form."""

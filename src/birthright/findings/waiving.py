@@ -22,6 +22,7 @@ from birthright.findings.model import (
     WaiverLine,
     WaiverState,
 )
+from birthright.findings.stream import Streamed
 from birthright.findings.waivers import Waiving
 from birthright.policies.page import Page
 
@@ -142,7 +143,7 @@ class _Index:
         return next((one.waiver for one in self.covering(finding)), None)
 
 
-class _Waived(Collection[Finding]):
+class _Waived(Streamed):
     """The findings of a document, each with the waiver that covers it."""
 
     def __init__(self, findings: Collection[Finding], index: _Index) -> None:
@@ -156,9 +157,6 @@ class _Waived(Collection[Finding]):
         for finding in self._findings:
             waiver = self._index.waiver(finding)
             yield finding if finding.waiver == waiver else msgspec.structs.replace(finding, waiver=waiver)
-
-    def __contains__(self, finding: object) -> bool:
-        return any(finding == other for other in self)
 
 
 class _Seen:

@@ -7,13 +7,11 @@ from itertools import groupby
 from operator import attrgetter, itemgetter
 
 from birthright.findings.build import by_subject
-from birthright.findings.model import Document, Finding, Remedy
+from birthright.findings.model import FRESH, Document, Finding, Remedy
 from birthright.reports.order import FIRST, RISKS
 
 SHOWN = 10
 NAMED = 3
-# The states of what was not there in the scan before.
-FRESH = frozenset({"new", "reappeared"})
 REMEDIES: tuple[Remedy, ...] = ("retire", "rotate", "review", "none")
 _MOST_REASONS = 10_000
 _EACH = 2
