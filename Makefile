@@ -1,5 +1,5 @@
 # Everything a newcomer needs: `make demo` and `make test`. Both set up what they use in ./.venv.
-.PHONY: demo test check bench bench-fleet soak setup lock clean
+.PHONY: demo test test-slow check bench bench-fleet soak setup lock clean
 
 PYTHON ?= python3
 # uv from the PATH, or else installed by pip into ./.tools (no virtual environment and no root needed).
@@ -10,8 +10,12 @@ demo: setup
 	@echo
 	@$(RUN) birthright demo; code=$$?; [ $$code -eq 1 ] || exit $$code
 
+# What every change has to pass; what takes long is in test-slow.
 test: setup
-	$(RUN) pytest
+	$(RUN) pytest -m "not slow"
+
+test-slow: setup
+	$(RUN) pytest -m slow
 
 check: setup
 	$(RUN) ruff check

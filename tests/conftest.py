@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from postgresql_helpers import pytest_terminal_summary
-
-# A hook: says after everything else what was left out for want of a PostgreSQL server.
-__all__ = ["pytest_terminal_summary"]
+from postgresql_helpers import tell_what_was_skipped
+from timing_helpers import tell_where_time_goes
 
 # How long an example takes says more about the machine than about us.
 settings.register_profile("birthright", deadline=None)
@@ -81,6 +79,12 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.partition("%")[0]).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say after everything else where the time went, and what was left out for want of a server."""
+    tell_where_time_goes(terminalreporter)
+    tell_what_was_skipped(terminalreporter)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -142,8 +142,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(tmp_path / "store" / "journal.sqlite")
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:  # noqa: ANN401 - pytest does not export its type
-    """Say plainly, after everything else, that PostgreSQL was left out, and why."""
+def tell_what_was_skipped(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say plainly that PostgreSQL was left out, and why."""
     skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
     reasons = [text[text.index(_UNTESTED) :].rstrip("')") for text in skipped if _UNTESTED in text]
     if reasons:
