@@ -79,8 +79,9 @@ def judge(
     policy: str = BORN,
     passes: bool = False,
     in_listing: bool | None = True,
+    earliest: datetime | None = None,
 ) -> Document:
-    """Judge such an account by one policy."""
+    """Judge such an account by one policy; its facts may be as old as `earliest`."""
     names = {one.user_name: one for one in keys}
     people = [
         Principal(
@@ -97,7 +98,8 @@ def judge(
     rows = {"principals": people, "access_keys": keys, "coverage": coverage() if asked is None else asked}
     tables = {name: to_table(rows[name], schema) for name, schema in READ.items()}
     pages: list[Page] = choose(PAGES, [policy])
-    return build_document(INFO, Evaluator(tables, NOW), pages, Selection(), passes=passes)
+    evaluator = Evaluator(tables, NOW, as_of_earliest=earliest)
+    return build_document(INFO, evaluator, pages, Selection(), passes=passes)
 
 
 def only(document: Document) -> Finding:
@@ -122,6 +124,22 @@ def only(document: Document) -> Finding:
 def test_the_remedy_follows_the_use(facts: dict[str, Any], remedy: Remedy) -> None:
     """In use is used within 90 days; root's key, and one nobody knows the use of, are for a person."""
     assert only(judge([key(**facts)])).remedy == remedy
+
+
+@pytest.mark.parametrize(
+    ("facts", "remedy"),
+    [
+        ({"ever_used": True, "last_used_at": NOW - timedelta(days=113)}, "review"),
+        ({"ever_used": True, "last_used_at": NOW - timedelta(days=190)}, "retire"),
+        ({"ever_used": True, "last_used_at": NOW - timedelta(days=89)}, "rotate"),
+        ({"ever_used": False, "created_at": NOW - timedelta(days=100, hours=23)}, "review"),
+        ({"ever_used": False, "created_at": NOW - timedelta(days=101)}, "retire"),
+    ],
+)
+def test_use_that_depends_on_an_unknown_time_is_for_a_person(facts: dict[str, Any], remedy: Remedy) -> None:
+    """Facts of some time within 100 days: a key used 13 days before them is not called unused."""
+    born = {"user_created_at": facts.get("created_at", MADE) - timedelta(seconds=1), **facts}
+    assert only(judge([key(**born)], earliest=NOW - timedelta(days=100))).remedy == remedy
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,39 @@ def test_a_comment_at_the_end_of_a_rule_is_only_a_comment(
     assert (judgement.passed, judgement.unknown) == (2, 1)
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "verdict"),
+    [
+        ("true", "true", "pass"),
+        ("false", "false", "fail"),
+        ("null", "null", "unknown"),
+        ("true", "false", "depends"),
+        ("false", "true", "depends"),
+        ("null", "true", "depends"),
+        ("false", "null", "depends"),
+        ("out", "true", "depends"),
+        ("false", "out", "depends"),
+        ("out", "out", None),
+    ],
+)
+def test_what_depends_on_a_time_that_is_not_known(
+    tables: dict[str, pa.Table], with_rule: Callable[[str], str], first: str, last: str, verdict: str | None
+) -> None:
+    """A verdict that differs between the ends of the time is unknown, and its reason says how to know it."""
+    at_the_end = "$as_of = timestamp '2026-07-01'"
+    words = f"case when {at_the_end} then '{last}' else '{first}' end"
+    rule = f"""select *, (nullif({words}, 'null') = 'true') as compliant, 'word ' || {words} as reason
+               from access_keys where {words} <> 'out'"""  # noqa: S608
+    evaluator = Evaluator(tables, AS_OF, as_of_earliest=datetime(2026, 1, 1, tzinfo=UTC))
+    judgement = evaluator.judge(parse_page(with_rule(rule), "tiny.md"), passes=True)
+    found = {(row.verdict, row.reason) for row in judgement.rows}
+    reason = "depends on when the files were made, which is not known: say it with --report-time"
+    expected = ("unknown", reason) if verdict == "depends" else (verdict, f"word {last}")
+    assert found == ({expected} if verdict else set())
+    assert len(judgement.rows) == (2 if verdict else 0)
+    assert evaluator.tally(judgement.page).total.unknown == judgement.unknown
+
+
 def test_an_unused_parameter_is_an_error(tables: dict[str, pa.Table], text: str) -> None:
     """A parameter that changes nothing would be a promise not kept."""
     page = parse_page(text.replace("$as_of - $max_age", "$as_of"), "tiny.md")

@@ -286,7 +286,28 @@ def test_rule_agrees_with_plain_python(policy: str, data: st.DataObject) -> None
     assert judged(policy, found, overrides) == expected(policy, oracle, found, overrides)
 
 
-def judged(policy: str, found: list[Person], overrides: dict[str, str]) -> Counter[tuple[object, ...]]:
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_facts_of_an_unknown_time_are_judged_at_both_ends(data: st.DataObject) -> None:
+    """A verdict that is not the same at the earliest and at the latest time is unknown; others stay."""
+    policy = data.draw(st.sampled_from(sorted(name for name, page in PAGES.items() if "$as_of" in page.rule)))
+    found, early = (
+        data.draw(people()),
+        AS_OF - data.draw(st.sampled_from([0, 1, 20, 80]) | st.integers(0, 400)) * DAY,
+    )
+    first, last = (judged(policy, found, {}, as_of=at) for at in (early, AS_OF))
+    wanted = Counter({verdict: min(first[verdict], last[verdict]) for verdict in first | last})
+    wanted.update((*verdict[:-1], "unknown") for verdict in (last - wanted).elements())
+    assert judged(policy, found, {}, as_of_earliest=early) == +wanted
+
+
+def judged(
+    policy: str,
+    found: list[Person],
+    overrides: dict[str, str],
+    as_of: datetime = AS_OF,
+    as_of_earliest: datetime | None = None,
+) -> Counter[tuple[object, ...]]:
     rows: dict[str, list[msgspec.Struct]] = {
         "principals": [one.principal for one in found],
         "access_keys": [key for one in found for key in one.keys],
@@ -296,7 +317,8 @@ def judged(policy: str, found: list[Person], overrides: dict[str, str]) -> Count
         ],
     }
     tables = {name: to_table(rows[name], schema) for name, schema in READ.items()}
-    judgement = Evaluator(tables, AS_OF).judge(PAGES[policy], overrides, passes=True)
+    evaluator = Evaluator(tables, as_of, as_of_earliest=as_of_earliest)
+    judgement = evaluator.judge(PAGES[policy], overrides, passes=True)
     assert all(row.reason for row in judgement.rows), "every verdict has a reason"
     return Counter((row.user_name, row.access_key_id, row.slot, row.verdict) for row in judgement.rows)
 

@@ -141,7 +141,7 @@ def judge(
     from birthright.findings.build import build_document
     from birthright.policies.evaluator import Evaluator
 
-    evaluator = Evaluator(folder, info.as_of)
+    evaluator = Evaluator(folder, info.as_of, as_of_earliest=info.as_of_earliest)
     return build_document(info, evaluator, pages, selection, passes=passes, evidence=evidence)
 
 

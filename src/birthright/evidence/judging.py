@@ -20,7 +20,9 @@ def judged(
 
     Raises PageError, UsageError for the waivers, StoreError.
     """
-    document = build_document(info, Evaluator(folder, info.as_of), pages, selection, passes=True)
+    document = build_document(
+        info, Evaluator(folder, info.as_of, as_of_earliest=info.as_of_earliest), pages, selection, passes=True
+    )
     if waivers is None:
         return document
     return waive(document, parse_masked(waivers, WAIVERS), info.as_of.date())

@@ -73,6 +73,8 @@ class Commit(msgspec.Struct, frozen=True):
 class ScanInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What `scan.json` says. `as_of` is the scan's one instant, UTC, whole seconds.
 
+    `as_of_earliest`: where files do not say when they were made, the facts are of some time from there to
+    `as_of`, and a verdict that depends on it is unknown.
     `complete` is whether every answer that was asked for came; `extra` holds the parameters. A scan that
     goes on, or was cut short, is not `finished`: its parts are those that were committed so far.
     """
@@ -87,6 +89,7 @@ class ScanInfo(msgspec.Struct, frozen=True, kw_only=True):
     finished: bool = True
     parts: tuple[Part, ...] = ()
     accounts: File | None = None
+    as_of_earliest: datetime | None = None
 
 
 def new_scan_id(as_of: datetime) -> str:

@@ -55,7 +55,7 @@ def build_document(
     rules = [evaluator.rule(page, selection.overrides.get(page.id)) for page in pages]
     tallies = [evaluator.tally(rule) for rule in rules]
     named = {page.id for page in pages} if passes is True else passes or ()
-    how = How(info.as_of, selection.in_use, frozenset(named), evidence)
+    how = How(selection.in_use, frozenset(named), evidence)
     count = sum(_given(tally, passes=tally.page.id in how.passes) for tally in tallies)
     findings = Findings(evaluator, rules, how, count)
     accounts = account_lines(scope, tallies)

@@ -25,11 +25,12 @@ _ANSWERED = frozenset({"ok", "partial"})
 class Context:
     """What the findings of some accounts share: the scan's instant, what in use means, who said what when.
 
+    `instants` are the two ends of the time that the facts may be of, or the scan's one instant.
     Without an evaluator the findings carry no evidence.
     """
 
-    def __init__(self, as_of: datetime, in_use: timedelta, *, evidence: bool = False) -> None:
-        self.as_of = as_of
+    def __init__(self, instants: frozenset[datetime], in_use: timedelta, *, evidence: bool = False) -> None:
+        self.instants = instants
         self.in_use = in_use
         self.evidence = evidence
         self._several: Mapping[tuple[str, str], int | None] = {}
@@ -102,7 +103,7 @@ def _finding(page: Page, row: Row, identity: tuple[str | int, ...], context: Con
 def unread_finding(page: Page, account: str, reason: str) -> Finding:
     """Make the one finding of an account that answered nothing the policy could be judged by."""
     empty = Row(verdict="unknown", reason=f"could not be judged: {reason}", account_id=account)
-    return findings_of(page, [empty], Context(_FOREVER, IN_USE))[0]
+    return findings_of(page, [empty], Context(frozenset({_FOREVER}), IN_USE))[0]
 
 
 def _identity(row: Row) -> tuple[str, str, str]:
@@ -141,23 +142,24 @@ def _fingerprint(*parts: str | int) -> str:
 def _remedy(page: Page, row: Row, context: Context) -> Remedy:
     if row.verdict != "fail" or page.front.remedy == "none":
         return "none"
-    in_use = None if row.is_root else _in_use(row, context)
+    answers = {_in_use(row, context.in_use, at) for at in context.instants}
+    in_use = None if row.is_root or len(answers) > 1 else answers.pop()
     if in_use is None:
         return "review"
     return "rotate" if in_use else "retire"
 
 
-def _in_use(row: Row, context: Context) -> bool | None:
-    """Whether a key is in use; None if that is not known, as for a young key that shows no use.
+def _in_use(row: Row, in_use: timedelta, at: datetime) -> bool | None:
+    """Whether a key is in use at an instant; None if that is not known, as for a young key that shows no use.
 
     An inactive key cannot be used, however lately it was.
     """
     if row.status == "Inactive":
         return False
     if row.last_used_at is not None:
-        return context.as_of - row.last_used_at < context.in_use
+        return at - row.last_used_at < in_use
     if row.ever_used is False and row.created_at is not None:
-        return False if context.as_of - row.created_at >= _SETTLED else None
+        return False if at - row.created_at >= _SETTLED else None
     return None
 
 

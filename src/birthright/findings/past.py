@@ -92,7 +92,7 @@ def _kept(judged: Judged, info: ScanInfo) -> Ledger | None:
 def _earlier(judged: Judged, info: ScanInfo, ledger: Ledger | None, *, cache: bool) -> Earlier:
     def document() -> Document:
         folder = judged.store.local(scan_folder(info.id))
-        evaluator = Evaluator(folder, info.as_of)
+        evaluator = Evaluator(folder, info.as_of, as_of_earliest=info.as_of_earliest)
         return build_document(info, evaluator, judged.pages, judged.selection, evidence=False)
 
     if ledger is None:

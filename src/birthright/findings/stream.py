@@ -1,7 +1,7 @@
 """Findings in their order, an account at a time, so that ten million need no more memory than a batch."""
 
 from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from heapq import merge
 from itertools import chain, groupby
 from operator import attrgetter, itemgetter
@@ -15,12 +15,11 @@ from birthright.policies.scope import Span
 
 
 class How(msgspec.Struct, frozen=True):
-    """How findings are made: the scan's instant, what in use means, whether evidence is in.
+    """How findings are made: what in use means, whether evidence is in.
 
     `passes`: the policies whose passes are in.
     """
 
-    as_of: datetime
     in_use: timedelta
     passes: frozenset[str]
     evidence: bool
@@ -74,7 +73,7 @@ class Findings(Streamed):
 
     def _of(self, batch: Span) -> Iterator[Finding]:
         """Give the findings of some accounts. All rules run first; their rows wait in the engine's form."""
-        context = Context(self._how.as_of, self._how.in_use, evidence=self._how.evidence)
+        context = Context(self._evaluator.instants, self._how.in_use, evidence=self._how.evidence)
         context.look_up(self._evaluator, batch)
         found = merge(*(self._by_account(rule, batch, context) for rule in self._rules), key=itemgetter(0))
         for _, of_account in groupby(found, itemgetter(0)):

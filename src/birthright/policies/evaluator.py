@@ -2,9 +2,11 @@
 
 SQL's three-valued logic is the verdict: `compliant` true passes, false fails, NULL is unknown; a row that
 the rule does not select is not in scope. A scan has one instant, `$as_of`, and rules see no other clock,
-so that saved facts give the same verdicts again.
+so that saved facts give the same verdicts again. Facts that may be older than that instant, because their
+files do not say when they were made, are judged at both ends: what differs is unknown.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -78,6 +80,9 @@ _BATCH_ROWS = 250_000
 _MOST_BATCHES = 16
 _SLICE = 1024  # rows that are Python's at a time
 
+_AS_OF = re.compile(r"\$as_of\b")
+_DEPENDS = "depends on when the files were made, which is not known: say it with --report-time"
+
 
 class Row(msgspec.Struct, frozen=True, gc=False):
     """One judged subject. Fields that its kind of subject lacks are None; times are aware, UTC."""
@@ -142,14 +147,23 @@ class Tally(msgspec.Struct, frozen=True):
 class Evaluator:
     """Judges one scan: its folder of Parquet files, or tables in memory.
 
-    batch_rows: how many keys and principals, at least, make a batch of accounts.
+    batch_rows: how many keys and principals, at least, make a batch of accounts. as_of_earliest: the facts
+    are of some time from there to `as_of`; None if they are of `as_of`.
     """
 
     def __init__(
-        self, facts: "Path | Mapping[str, pa.Table]", as_of: datetime, batch_rows: int = _BATCH_ROWS
+        self,
+        facts: "Path | Mapping[str, pa.Table]",
+        as_of: datetime,
+        batch_rows: int = _BATCH_ROWS,
+        *,
+        as_of_earliest: datetime | None = None,
     ) -> None:
         self._batch_rows = batch_rows
-        self._as_of = as_of.astimezone(UTC).replace(tzinfo=None)
+        self._instants = {"as_of": _zoneless(as_of)}
+        if as_of_earliest is not None:
+            self._instants["as_of_earliest"] = _zoneless(as_of_earliest)
+        self.instants = frozenset({as_of, as_of_earliest or as_of})
         self.engine = Engine(facts)
         self.scope = Scope(self.engine)
 
@@ -157,7 +171,7 @@ class Evaluator:
         """Get a page's rule ready. Raises PageError if it is not acceptable, UsageError for the overrides."""
         parameters = page.values(overrides or {})
         rule = Rule(self.engine, page, parameters, self.scope.unread(page.needs))
-        rule.bind({**parameters, "as_of": self._as_of, "unread_accounts": list(rule.unread)})
+        rule.bind({**parameters, **self._instants, "unread_accounts": list(rule.unread)})
         return rule
 
     def judge(
@@ -232,6 +246,7 @@ class Rule:
         self.parameters = parameters
         self.unread = unread
         self._engine = engine
+        self._sql = page.rule
         self._values: Mapping[str, Any] = {}
         self._types: dict[str, str] = {}
 
@@ -250,6 +265,9 @@ class Rule:
             # It was accepted as one SELECT, so it stays in its parentheses.
             self._types = self._engine.types(f"select * from (\n{self.page.rule}\n)", values, "the rule")  # noqa: S608
             _check_columns(self.page, self._types)
+            if "as_of_earliest" in values and _AS_OF.search(self.page.rule):
+                self._sql = _at_both_ends(self.page, "reason" in self._types)
+                self._types = self._engine.types(self._sql, values, "the rule")
 
     def rows(self, within: Span = EVERYTHING, *, passes: bool = False) -> Iterator[Row]:
         """Give the failures and unknowns, or everything, by account. Raises PageError."""
@@ -285,7 +303,7 @@ class Rule:
     def _from(self, within: Span = EVERYTHING) -> str:
         """Return what the rule gives as a FROM clause: a rule may look at all accounts to judge one."""
         unread = "account_id not in (select unnest($unread_accounts))" if self.unread else "true"
-        return f"from (\n{self.page.rule}\n) where {unread} and {within.condition()}"
+        return f"from (\n{self._sql}\n) where {unread} and {within.condition()}"
 
     @contextmanager
     def _named(self) -> Iterator[None]:
@@ -302,6 +320,25 @@ class Rule:
             raise QueryError(f"the rule uses ${name}, which the page does not declare")
         for name in sorted(declared - used):
             raise QueryError(f"the rule does not use the parameter {name}")
+
+
+def _zoneless(moment: datetime) -> datetime:
+    """Write an instant as the engine holds it: UTC, without a zone."""
+    return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def _at_both_ends(page: Page, has_reason: bool) -> str:  # noqa: FBT001
+    """Write a SELECT of the page's subjects; unknown is what is not judged alike at both ends."""
+    columns = ", ".join(_COLUMNS[page.front.subject])
+    wanted = f"{columns}, compliant, {'reason' if has_reason else 'null'}::varchar as reason"
+    agree = "count(*) = 2 * count(*) filter (late) and count(distinct coalesce(compliant::int, 2)) = 1"
+    return f"""
+        select {columns}, case when {agree} then bool_and(compliant) end as compliant,
+               case when {agree} then max(reason) filter (late) else '{_DEPENDS}' end as reason
+        from (select {wanted}, true as late from (\n{page.rule}\n)
+              union all
+              select {wanted}, false from (\n{_AS_OF.sub("$as_of_earliest", page.rule)}\n))
+        group by {columns}"""  # noqa: S608
 
 
 class _Reader:
