@@ -165,13 +165,19 @@ def test_paths_and_partitions_are_understood() -> None:
     assert (item.action, item.partition) == ("retire", "aws-us-gov")
 
 
-@pytest.mark.parametrize("service", ["ses", "SES", " ses "])
+@pytest.mark.parametrize("service", ["ses", "SES", " ses ", "ses-smtp", "SES-v2", "ses-"])
 @pytest.mark.parametrize("ago", [1, 200])
 def test_smtp_passwords(service: str, ago: int) -> None:
     """A key last used for ses may be an SMTP password; only --allow-ses plans it."""
     smtp = used(ago, evidence=evidence(service))
     assert "SMTP" in refused(smtp).why
     assert only(planned(smtp, allow_ses=True)).action == ("rotate" if ago == 1 else "retire")
+
+
+@pytest.mark.parametrize("service", ["session", "sessions-ses", "sesame", "s3-ses"])
+def test_other_services_are_no_smtp_passwords(service: str) -> None:
+    """Only `ses` and what begins with `ses-` is SES."""
+    assert only(planned(used(1, evidence=evidence(service)))).action == "rotate"
 
 
 def test_unknown_services() -> None:

@@ -188,10 +188,11 @@ def _smtp(key: Candidate, rules: Rules) -> Refusal | None:
             "the findings do not say which service it was last used for: it may be an SMTP password",
             "plan from a scan, or from findings written with evidence; if you are sure, say --allow-ses",
         )
-    if facts.last_used_service.strip().lower() != "ses":
+    service = facts.last_used_service.strip().lower()
+    if service.partition("-")[0] != "ses":
         return None
     return Refusal(
-        "it was last used for ses: it may be an SMTP password, and mail would stop",
+        f"it was last used for {printable(service)}: it may be an SMTP password, and mail would stop",
         "find out what sends mail with it; if you are sure, say --allow-ses",
     )
 
