@@ -132,6 +132,36 @@ def test_a_key_of_the_report_that_is_not_listed_is_not_gone(rows: str, tmp_path:
     assert status["ListAccessKeys"] == "partial"
 
 
+USED_ONLY = row("false,N/A,2026-11-10T00:00:00Z")
+
+
+def test_a_last_use_without_a_date_is_an_inactive_key(tmp_path: Path) -> None:
+    """The report dates only active keys, as AWS documents it: the other is of unknown age, root's too."""
+    text = report(USED_ONLY).replace("false,N/A,N/A", "false,N/A,2026-10-01T00:00:00Z", 1)
+    facts, _ = collect(tmp_path, text)
+    assert (None, "Inactive", None) in alice(facts)
+    (key,) = (key for key in facts.access_keys if key.is_root)
+    assert (key.slot, key.status, key.created_at) == (1, "Inactive", None)
+    assert (key.ever_used, key.last_used_at) == (True, datetime(2026, 10, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("others", "more"),
+    [
+        ([], True),
+        ([listed("AKIA2", "2025-01-01T00:00:00Z", "Inactive")], False),
+        ([listed("AKIA2", "2025-01-01T00:00:00Z")], True),
+    ],
+    ids=["not listed", "listed", "listed as active"],
+)
+def test_a_key_without_a_date_may_be_one_that_is_listed(
+    others: list[object], *, more: bool, tmp_path: Path
+) -> None:
+    """The listing has its date: where it lists such a key, the user need not have another one."""
+    facts, _ = collect(tmp_path, report(USED_ONLY), [{"AccessKeyMetadata": [listed("AKIA1"), *others]}])
+    assert (BLANK in alice(facts)) is more
+
+
 def test_more_credentials_than_slots_are_looked_for_in_the_listing(tmp_path: Path) -> None:
     """Where the report tells of more than two keys, one listed key is not all."""
     keys = [{"AccessKeyMetadata": [listed("AKIA1")]}]

@@ -24,8 +24,8 @@ class LastUse(msgspec.Struct, frozen=True, gc=False):
 class ReportSlot(msgspec.Struct, frozen=True, gc=False):
     """One of the report's two key columns of a user.
 
-    `last_rotated` is None both for `N/A` (no key) and for a cell that could not be read;
-    `readable` is False in the second case, where the user may have a key.
+    `last_rotated` is None both for `N/A` (no key, or an inactive one of unknown age, which its last use
+    shows) and for a cell that could not be read; `readable` is False then, and the user may have a key.
     """
 
     active: bool | None = None
@@ -36,7 +36,7 @@ class ReportSlot(msgspec.Struct, frozen=True, gc=False):
     @property
     def holds_key(self) -> bool:
         """Whether the report says that there is a key in this slot."""
-        return self.last_rotated is not None or self.active is True
+        return self.last_rotated is not None or self.active is True or self.last_use.ever_used is True
 
     @property
     def may_hold_key(self) -> bool:

@@ -161,9 +161,15 @@ def _shows_another_key(user: ReportUser, listed: Sequence[ListedKey]) -> bool:
 
     A live listing would say that it is deleted; a file may be older than the key.
     """
-    times = {key.created_at for key in listed}
-    another = any(slot.may_hold_key and slot.last_rotated not in times for slot in user.slots)
-    return another or (user.more_credentials and len(listed) <= len(user.slots))
+    times = {key.created_at for key in listed} - {None}
+    unlisted = [slot for slot in user.slots if slot.may_hold_key and slot.last_rotated not in times]
+    # A last use without a date is that of an inactive key: one of those listed that no slot dates.
+    dates = {slot.last_rotated for slot in user.slots}
+    inactive = sum(key.status != "Active" and key.created_at not in dates for key in listed)
+    undated = sum(slot.holds_key and slot.last_rotated is None and not slot.active for slot in unlisted)
+    return len(unlisted) > min(undated, inactive) or (
+        user.more_credentials and len(listed) <= len(user.slots)
+    )
 
 
 def _is_older(moment: datetime | None, newest: datetime | None) -> bool:
