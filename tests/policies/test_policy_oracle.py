@@ -286,7 +286,7 @@ def test_rule_agrees_with_plain_python(policy: str, data: st.DataObject) -> None
     assert judged(policy, found, overrides) == expected(policy, oracle, found, overrides)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_facts_of_an_unknown_time_are_judged_at_both_ends(data: st.DataObject) -> None:
     """A verdict that is not the same at the earliest and at the latest time is unknown; others stay."""

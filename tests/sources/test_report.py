@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -40,6 +41,7 @@ ALICE = (
     "true,2026-02-01T10:00:00Z,2026-03-01T10:00:00Z,eu-west-1,s3,true,2026-01-01T10:00:00Z,false,N/A"
 )
 COLUMNS = LIVE_HEADER.split(",")
+NO_ROOT = "there is no row of <root_account>: it is not a whole report"
 BORN = datetime(2026, 1, 1, 10, tzinfo=UTC)
 
 
@@ -204,7 +206,7 @@ def test_what_is_written_is_read(case: tuple[tuple[ReportUser, ...], bytes]) -> 
     facts, data = case
     found = parse_report(data)
     assert found.users == facts
-    assert found.problems == ()
+    assert found.problems == (NO_ROOT,)
 
 
 # --- single cells
@@ -266,15 +268,35 @@ def test_a_bad_date_is_unknown_and_told(cell: str) -> None:
 
 def test_a_bad_boolean_is_unknown_and_told() -> None:
     """A slot with an unreadable status may hold a key."""
-    found = parse_report(report(alice(access_key_2_active="yes", mfa_active="1")))
-    assert found.users[0].mfa_active is None
-    assert found.users[0].slots[1].active is None
-    assert not found.users[0].slots[1].readable
-    assert found.users[0].slots[0].readable
+    found = parse_report(report(ROOT, alice(access_key_2_active="yes", mfa_active="1")))
+    assert found.users[1].mfa_active is None
+    assert found.users[1].slots[1].active is None
+    assert not found.users[1].slots[1].readable
+    assert found.users[1].slots[0].readable
     assert found.problems == (
-        "line 2, mfa_active: '1' is not true or false",
-        "line 2, access_key_2_active: 'yes' is not true or false",
+        "line 3, mfa_active: '1' is not true or false",
+        "line 3, access_key_2_active: 'yes' is not true or false",
     )
+
+
+@pytest.mark.parametrize(
+    ("active", "used", "may_hold_key"),
+    [
+        ("false", "2026-03-01T10:00:00Z", True),
+        ("FALSE", "2026-03-01T10:00:00Z", True),
+        ("false", "soon", True),
+        ("false", "N/A", False),
+        ("false", "no_information", False),
+        ("false", "", False),
+    ],
+)
+def test_a_last_use_shows_a_key_without_a_date(active: str, used: str, *, may_hold_key: bool) -> None:
+    """AWS documents N/A as the date of a key that is not active: only its last use shows it then."""
+    cells = {"active": active, "last_rotated": "N/A", "last_used_date": used}
+    slot = only(report(alice(**{f"access_key_1_{name}": cell for name, cell in cells.items()}))).slots[0]
+    assert (slot.active, slot.last_rotated) == (False, None)
+    assert slot.may_hold_key is may_hold_key
+    assert slot.holds_key is used.endswith("Z")
 
 
 def test_a_bad_last_use_leaves_the_slot_readable() -> None:
@@ -287,7 +309,7 @@ def test_a_bad_last_use_leaves_the_slot_readable() -> None:
 def test_problems_show_little_and_no_control_characters() -> None:
     """A cell in a message has at most 40 characters, none of which moves a terminal's cursor."""
     cell = "\x1b[2J\x9b\u202e" + "x" * 100
-    (line,) = parse_report(report(alice(user_creation_time=cell))).problems
+    (line,) = parse_report(report(ROOT, alice(user_creation_time=cell))).problems
     assert line.isprintable()
     assert r"'\x1b[2J\x9b\u202e" in line
     assert "x" * 35 not in line
@@ -296,7 +318,7 @@ def test_problems_show_little_and_no_control_characters() -> None:
 def test_problems_are_capped() -> None:
     """A report without any readable date says so in 21 lines."""
     rows = [alice(user=f"user{n}", user_creation_time="?") for n in range(50)]
-    problems = parse_report(report(*rows)).problems
+    problems = parse_report(report(ROOT, *rows)).problems
     assert len(problems) == 21
     assert problems[-1] == "and 30 more problems"
 
@@ -345,15 +367,24 @@ def test_blank_lines_are_nothing() -> None:
 
 def test_a_repeated_row_is_read_once() -> None:
     """The same row twice is one user and a problem."""
-    found = parse_report(report(ALICE, ALICE))
-    assert found.users == parse_report(report(ALICE)).users
-    assert found.problems == ("line 3: 'alice' has another row",)
+    found = parse_report(report(ROOT, ALICE, ALICE))
+    assert found.users == parse_report(report(ROOT, ALICE)).users
+    assert found.problems == ("line 4: 'alice' has the same row twice",)
 
 
 def test_contradicting_rows_are_not_believed() -> None:
     """Two different rows of one user leave nothing known, so that neither can make it pass."""
-    found = parse_report(report(alice(access_key_1_active="false"), ALICE))
-    assert found.users == (ReportUser("alice", slots=(ReportSlot(readable=False),) * 2),)
+    found = parse_report(report(ROOT, alice(access_key_1_active="false"), ALICE))
+    assert found.users[1:] == (ReportUser("alice", slots=(ReportSlot(readable=False),) * 2),)
+    assert found.problems == (
+        "line 4: 'alice' has rows that contradict each other: only the name is believed",
+    )
+
+
+def test_a_report_without_root_is_not_whole() -> None:
+    """AWS always writes root's row; who cut it out may have cut out others."""
+    assert parse_report(report(ALICE)).problems == (NO_ROOT,)
+    assert parse_report(report(ALICE, ROOT)).problems == ()
 
 
 # --- what is no report
@@ -443,6 +474,16 @@ def test_other_ways_to_save_it_are_read(encoding: str) -> None:
         assert found == parse_report(plain)
 
 
+@pytest.mark.parametrize("content", [lambda data: data.decode(), str], ids=["text", "bytes"])
+def test_dumps_of_boto3_are_read(content: Callable[[bytes], str]) -> None:
+    """boto3 decodes `Content`; people dump that as text, or as Python writes bytes, with its datetime."""
+    data = report(ROOT, alice(user='"o\'neil, é"'))
+    dump = {"Content": content(data), "GeneratedTime": str(MADE), "ResponseMetadata": {"RetryAttempts": 0}}
+    found = parse_report_document(json.dumps(dump).encode())
+    assert found == parse_report(data, MADE)
+    assert found.users[1].user_name == "o'neil, é"
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -451,6 +492,9 @@ def test_other_ways_to_save_it_are_read(encoding: str) -> None:
         (b'{"Content": "%%%"}', "not base64"),
         (b'{"Content": "\\ud800"}', "not "),
         (b'{"Content": ""}', "is empty"),
+        (b'{"Content": "b\'user"}', "not Python's bytes"),
+        (b'{"Content": "b\'a\' + 1"}', "not Python's bytes"),
+        (b'{"Content": "hello, world"}', "something else"),
         (b'{"Content": "AAAA"}', "NUL"),
         (b'{"Content": "QQ==", "ReportFormat": "x"}', "format is 'x'"),
         (b'{"Content": "QQ==", "GeneratedTime": "x"}', "GeneratedTime"),

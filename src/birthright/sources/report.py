@@ -5,6 +5,7 @@ for one without keys. So the header decides, and what a cell does not say is Non
 `CredentialReport.problems`: never "no".
 """
 
+import ast
 import base64
 import binascii
 import csv
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from birthright.errors import AnswerError
-from birthright.facts.answers import CredentialReport, LastUse, ReportSlot, ReportUser
+from birthright.facts.answers import ROOT_NAME, CredentialReport, LastUse, ReportSlot, ReportUser
 from birthright.times import parse_instant
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def parse_report(data: bytes, generated_at: datetime | None = None) -> Credentia
     try:
         problems = Problems()
         users = _read_users(rows, _header(rows, text), problems)
+        if users and all(user.user_name != ROOT_NAME for user in users):
+            problems.add(f"there is no row of {ROOT_NAME}: it is not a whole report")
     except csv.Error as error:
         message = f"the credential report is not well-formed CSV: {error} (line {rows.line_num})"
         raise AnswerError(message, _HINT) from None
@@ -117,8 +120,11 @@ def _read_users(rows: "Reader", header: list[str], problems: "Problems") -> tupl
             continue
         known = users.setdefault(user.user_name, user)
         if known is not user:
-            problems.add(f"line {rows.line_num}: {visible(user.user_name)} has another row")
-            if known != user:
+            named = f"line {rows.line_num}: {visible(user.user_name)}"
+            if known == user:
+                problems.add(f"{named} has the same row twice")
+            else:
+                problems.add(f"{named} has rows that contradict each other: only the name is believed")
                 users[user.user_name] = _unreadable_user(user.user_name)
     return tuple(users.values())
 
@@ -257,6 +263,9 @@ class _RowReader:
         last_rotated = self._instant(row, columns.last_rotated)
         readable = self._problems.count == before
         used_at = self._instant(row, columns.used)
+        if last_rotated is None:
+            # Then only the last use tells of a key, and a garbled one may.
+            readable = self._problems.count == before
         last_use = LastUse(
             True if used_at else _NEVER_USED.get(row[columns.used_at]),
             used_at,
@@ -300,7 +309,7 @@ def _says_more(cell: str) -> bool:
 
 
 class _Envelope(msgspec.Struct, rename="pascal"):
-    """What `aws iam get-credential-report` prints: `Content` is base64."""
+    """What `aws iam get-credential-report` prints (`Content` is base64), or a dump of boto3's answer."""
 
     content: str
     generated_time: datetime | None = None
@@ -335,7 +344,17 @@ def _parse_envelope(data: bytes) -> CredentialReport:
     moment = envelope.generated_time
     if moment is not None and moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return parse_report(_from_base64(envelope.content.encode()), moment)
+    return parse_report(_content(envelope.content), moment)
+
+
+def _content(content: str) -> bytes:
+    """Return the CSV: base64 has no commas, and `json.dump(..., default=str)` writes b'...'."""
+    if content.startswith(("b'", 'b"')):
+        try:
+            return bytes(ast.literal_eval(content))
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            raise AnswerError("the report's content is not Python's bytes", _HINT) from None
+    return content.encode() if "," in content else _from_base64(content.encode())
 
 
 def _from_base64(text: bytes) -> bytes:
