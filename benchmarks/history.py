@@ -9,14 +9,14 @@ from pathlib import Path
 
 import msgspec
 
-from birthright.facts.snapshot import TABLES, File, Part, ScanInfo
-from birthright.facts.store import FolderStore
-from birthright.findings.build import Selection, build_document
-from birthright.findings.comparing import compare
+from birthright.findings.document import Selection, build_document
 from birthright.findings.model import Document
-from birthright.findings.past import Judged, past_of
+from birthright.history.compare import compare
+from birthright.history.earlier import Judged, past_of
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.pack import load_pack
+from birthright.scans.record import TABLES, File, Part, ScanInfo
+from birthright.scans.store import FolderStore
 from judging import AS_OF, write_scan
 from measure import Row
 

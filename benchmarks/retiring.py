@@ -13,10 +13,10 @@ import boto3
 import msgspec
 
 from birthright.findings.read import load_document
-from birthright.retirement.candidates import Choices
 from birthright.retirement.model import Terms
-from birthright.retirement.plan import Plan, build_plan, digest_of
-from birthright.retirement.plan_file import save_plan
+from birthright.retirement.planning.candidates import Choices
+from birthright.retirement.planning.plan import Plan, build_plan, digest_of
+from birthright.retirement.planning.plan_file import save_plan
 from birthright.times import format_instant
 from measure import BIRTHRIGHT, Row, Run, SandboxProcess, run, sandbox
 

@@ -14,15 +14,15 @@ from pathlib import Path
 
 import msgspec
 
-from birthright.facts.parts import ScanWriter
-from birthright.facts.snapshot import ScanInfo, new_scan_id
-from birthright.facts.store import FolderStore
 from birthright.fleet.counts import Counts
+from birthright.fleet.dask_engine import read_with, workers_at
 from birthright.fleet.listing import Wanted
 from birthright.fleet.run import Fleet, Orders
-from birthright.fleet.spread import read_with, workers_at
 from birthright.sandbox import Sandbox
-from birthright.sources.aws.account import Options
+from birthright.scans.record import ScanInfo, new_scan_id
+from birthright.scans.store import FolderStore
+from birthright.scans.writer import ScanWriter
+from birthright.sources.account import Options
 from birthright.times import now
 
 _ACCOUNTS, _USERS, _TIMES = 300, 1000, 2

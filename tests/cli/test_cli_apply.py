@@ -16,8 +16,8 @@ import msgspec
 import pytest
 import time_machine
 
-from birthright.retirement.plan import digest_of
-from birthright.retirement.plan_file import save_plan
+from birthright.retirement.planning.plan import digest_of
+from birthright.retirement.planning.plan_file import save_plan
 from cli_helpers import Ran
 from retire_helpers import COMMAND, Scene, scene
 

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 from birthright.cli.evidence import command
 from birthright.evidence.bundle import Order, make_bundle
 from birthright.evidence.verifying import verify_bundle
-from birthright.findings.build import Selection
+from birthright.findings.document import Selection
 from birthright.retirement.journal.opening import open_journal
 from birthright.sandbox import Sandbox
 from cli_helpers import Birthright

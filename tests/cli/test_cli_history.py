@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import time_machine
 
-from birthright.facts.store import FolderStore
 from birthright.findings.model import PastScan
-from birthright.findings.series import Series
+from birthright.history.series import Series
 from birthright.reports import trend
 from birthright.sandbox.sandbox import Sandbox
+from birthright.scans.store import FolderStore
 from cli_helpers import Birthright, Screen
 from history_helpers import ACCOUNTS, BORN, instant, saved
 

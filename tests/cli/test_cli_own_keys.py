@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import time_machine
 
-from birthright.cli.own_keys import own_keys
+from birthright.aws.own_keys import own_keys
 from birthright.sandbox.account import Key
 from retire_helpers import Scene, scene
 

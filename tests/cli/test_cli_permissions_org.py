@@ -2,7 +2,7 @@
 
 import pytest
 
-from birthright.sources.aws.permissions import organization_policy
+from birthright.sources.permissions import organization_policy
 from cli_helpers import Birthright
 
 

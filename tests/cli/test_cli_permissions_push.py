@@ -2,9 +2,9 @@
 
 import pytest
 
+from birthright.aws.session import AwsSession
 from birthright.delivery.permissions import push_policy
 from birthright.delivery.security_hub import push
-from birthright.sources.aws.session import AwsSession
 from cli_helpers import Birthright
 from hub_helpers import SecurityHub, failure, report
 

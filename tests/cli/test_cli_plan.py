@@ -14,7 +14,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from birthright.cli.main import commands, run
 from birthright.cli.plan import command
-from birthright.retirement.plan_file import load_plan
+from birthright.retirement.planning.plan_file import load_plan
 from birthright.sandbox.sandbox import Sandbox
 from cli_helpers import NOW, Birthright, enter, masked
 

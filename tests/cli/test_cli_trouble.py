@@ -11,11 +11,11 @@ import boto3
 import msgspec
 import pytest
 
-from birthright.facts.snapshot import load_info
-from birthright.facts.store import FolderStore
 from birthright.sandbox.population import SCANNER_SECRET
 from birthright.sandbox.report import Style, write_csv
 from birthright.sandbox.sandbox import Sandbox
+from birthright.scans.record import load_info
+from birthright.scans.store import FolderStore
 from cli_helpers import NOW, Birthright, enter, kept, masked
 
 BORN = "access-key-created-with-user"

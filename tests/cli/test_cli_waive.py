@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from birthright.findings.model import Finding
-from birthright.findings.waivers import load_waivers
-from birthright.findings.waiving import is_of_key
 from birthright.sandbox.sandbox import Sandbox
+from birthright.waivers.apply import is_of_key
+from birthright.waivers.file import load_waivers
 from cli_helpers import Birthright, Ran, enter
 
 BORN = "access-key-created-with-user"

@@ -9,12 +9,12 @@ import msgspec
 import pytest
 from moto import mock_aws
 
+from birthright.aws.session import AwsSession
 from birthright.delivery.hub import MOST_BYTES, Failed, Hub
 from birthright.delivery.security_hub import Pushed, push
 from birthright.errors import AccessDeniedError, ReadError
 from birthright.findings.model import Waiver
 from birthright.reports.interface import Report
-from birthright.sources.aws.session import AwsSession
 from hub_helpers import SecurityHub, failure, line, report
 from plan_helpers import ACCOUNT, AS_OF
 

@@ -12,13 +12,13 @@ import pytest
 
 from account_helpers import Canned, scan, scan_in, statuses
 from birthright.facts.model import AccountFacts
-from birthright.facts.parts import ScanWriter, parquet_of, save_scan
-from birthright.facts.snapshot import ScanInfo, load_info, load_tables, report_files
-from birthright.facts.store import FolderStore
 from birthright.policies.engine import Engine
 from birthright.policies.evaluator import Evaluator
 from birthright.sandbox import Sandbox
-from birthright.sources.aws.account import Options
+from birthright.scans.record import ScanInfo, load_info, load_tables, report_files
+from birthright.scans.store import FolderStore
+from birthright.scans.writer import ScanWriter, parquet_of, save_scan
+from birthright.sources.account import Options
 from birthright.sources.files import collect_files
 from evidence_helpers import ACCOUNT, AS_OF, REPORT, account, saved
 

@@ -15,12 +15,12 @@ import pytest
 from birthright.errors import StoreError, UsageError
 from birthright.evidence.bundle import Order, make_bundle
 from birthright.evidence.signing import fingerprint
-from birthright.facts.parts import ScanWriter
-from birthright.facts.snapshot import ScanInfo, load_tables
-from birthright.facts.store import FolderStore
-from birthright.findings.build import Selection
+from birthright.findings.document import Selection
 from birthright.findings.model import Document
 from birthright.retirement.journal.opening import open_journal
+from birthright.scans.record import ScanInfo, load_tables
+from birthright.scans.store import FolderStore
+from birthright.scans.writer import ScanWriter
 from evidence_helpers import (
     ACCOUNT,
     AS_OF,

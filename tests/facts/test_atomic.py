@@ -21,9 +21,9 @@ from pathlib import Path
 from birthright.atomic import write_atomically
 from birthright.errors import StoreError
 from birthright.facts.model import AccountFacts, Principal
-from birthright.facts.parts import save_scan
-from birthright.facts.snapshot import ScanInfo
-from birthright.facts.store import FolderStore
+from birthright.scans.writer import save_scan
+from birthright.scans.record import ScanInfo
+from birthright.scans.store import FolderStore
 import birthright.facts.schema, pyarrow.parquet
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))

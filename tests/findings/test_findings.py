@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from birthright.errors import StoreError
 from birthright.facts.model import AccessKey, Coverage, Principal
 from birthright.facts.schema import READ, to_table
-from birthright.facts.snapshot import ScanInfo
-from birthright.findings.build import (
+from birthright.findings.document import (
     Selection,
     build_document,
     by_subject,
@@ -26,6 +25,7 @@ from birthright.policies.evaluator import Evaluator
 from birthright.policies.pack import choose, load_pack
 from birthright.reports.formats import renderer
 from birthright.reports.interface import Report
+from birthright.scans.record import ScanInfo
 
 if TYPE_CHECKING:
     from birthright.policies.page import Page

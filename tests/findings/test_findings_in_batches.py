@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from birthright.errors import PageError
 from birthright.facts.model import AccessKey, Account, Coverage, Principal
 from birthright.facts.schema import TABLES, to_table
-from birthright.facts.snapshot import ScanInfo
-from birthright.findings.build import Selection, build_document
+from birthright.findings.document import Selection, build_document
 from birthright.findings.grading import exit_code
 from birthright.findings.model import AccountLine, Document, OuLine
 from birthright.findings.stream import Findings
@@ -24,6 +23,7 @@ from birthright.policies.pack import load_pack
 from birthright.policies.page import Page, parse_page
 from birthright.reports.formats import FORMATS, renderer
 from birthright.reports.interface import Report
+from birthright.scans.record import ScanInfo
 from policy_helpers import PAGE
 
 if TYPE_CHECKING:

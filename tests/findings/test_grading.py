@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from birthright.errors import UsageError
-from birthright.findings.comparing import compare
 from birthright.findings.grading import ANY, FailOn, exit_code, fail_on
 from birthright.findings.model import Document, Waiver
-from birthright.findings.past import Past
+from birthright.history.compare import compare
+from birthright.history.earlier import Past
 from history_helpers import World, judged, one, past_of_documents, sequence
 
 WAIVER = Waiver("known", "ann", None, date(2026, 1, 1), date(2026, 2, 1))

@@ -14,7 +14,7 @@ from birthright.errors import UsageError
 from birthright.facts.model import Account
 from birthright.fleet import accounts_file
 from birthright.fleet.accounts_file import load_accounts
-from birthright.fleet.asked import Asked
+from birthright.fleet.target import Asked
 
 ONE, TWO = "111122223333", "012345678901"
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"

@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from birthright.aws.roles import Role
 from birthright.errors import CredentialsError, ReadError, UsageError
 from birthright.facts.model import Account
-from birthright.facts.parts import ScanWriter
-from birthright.facts.snapshot import ScanInfo
-from birthright.facts.store import FolderStore
+from birthright.fleet.account_access import Doors
 from birthright.fleet.accounts_file import load_accounts
-from birthright.fleet.asked import Asked
-from birthright.fleet.entering import Doors
 from birthright.fleet.listing import Wanted
 from birthright.fleet.reading import Limits
 from birthright.fleet.run import Orders
+from birthright.fleet.target import Asked
 from birthright.sandbox import Sandbox
-from birthright.sources.aws.account import Options
-from birthright.sources.aws.roles import Role
+from birthright.scans.record import ScanInfo
+from birthright.scans.store import FolderStore
+from birthright.scans.writer import ScanWriter
+from birthright.sources.account import Options
 from fleet_helpers import (
     ORG,
     Rows,

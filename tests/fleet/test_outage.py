@@ -8,15 +8,15 @@ import pytest
 
 from birthright.errors import AnswerError, CredentialsError, ReadError
 from birthright.facts.model import Account, AccountFacts, Coverage
-from birthright.facts.parts import ScanWriter
-from birthright.facts.store import FolderStore
 from birthright.fleet import reading
-from birthright.fleet.asked import Asked
 from birthright.fleet.choosing import skipped
 from birthright.fleet.outage import Outage
 from birthright.fleet.reading import Limits
 from birthright.fleet.run import Orders
+from birthright.fleet.target import Asked
 from birthright.sandbox import Sandbox
+from birthright.scans.store import FolderStore
+from birthright.scans.writer import ScanWriter
 from fleet_helpers import ORG, begin, by_account, entered, fleet_of, go, ids, status_of
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)

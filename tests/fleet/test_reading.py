@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from birthright.facts.model import Account, AccountFacts
-from birthright.fleet.asked import Asked
 from birthright.fleet.reading import Budget, Limits, Turns, read_all
+from birthright.fleet.target import Asked
 from fleet_helpers import facts, ids
 
 

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from birthright.errors import ReadError, StoreError, UsageError
-from birthright.facts.parts import ScanWriter
-from birthright.facts.snapshot import find_scan, list_scans, list_unfinished, load_info, load_tables
-from birthright.facts.store import FolderStore
 from birthright.fleet.reading import Limits
 from birthright.fleet.run import Orders
 from birthright.sandbox import Sandbox
+from birthright.scans.record import find_scan, list_scans, list_unfinished, load_info, load_tables
+from birthright.scans.store import FolderStore
+from birthright.scans.writer import ScanWriter
 from birthright.times import now
 from fleet_helpers import (
     ORG,

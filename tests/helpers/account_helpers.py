@@ -11,10 +11,10 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from birthright.aws.session import AwsSession
 from birthright.facts.model import AccountFacts, Coverage
 from birthright.sandbox import Credentials, Sandbox
-from birthright.sources.aws.account import Options, collect_account
-from birthright.sources.aws.session import AwsSession
+from birthright.sources.account import Options, collect_account
 from birthright.times import now
 
 

@@ -15,12 +15,12 @@ from birthright.evidence.archive import member, pieces
 from birthright.evidence.bundle import Made, Order, make_bundle
 from birthright.evidence.verifying import Verification, verify_bundle
 from birthright.facts.model import AccessKey, AccountFacts, Coverage, Principal
-from birthright.facts.parts import save_scan
-from birthright.facts.snapshot import ScanInfo
-from birthright.facts.store import FolderStore
-from birthright.findings.build import Selection
+from birthright.findings.document import Selection
 from birthright.policies.pack import load_pack
 from birthright.policies.page import Page
+from birthright.scans.record import ScanInfo
+from birthright.scans.store import FolderStore
+from birthright.scans.writer import save_scan
 
 AS_OF = datetime(2026, 11, 22, 10, tzinfo=UTC)
 ACCOUNT = "111122223333"

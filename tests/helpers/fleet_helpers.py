@@ -18,22 +18,22 @@ import pytest
 from account_helpers import scan_in
 from birthright.cli.main import _without_groups
 from birthright.facts.model import AccountFacts, Coverage, Principal
-from birthright.facts.parts import ScanWriter
 from birthright.facts.schema import TABLES, to_table
-from birthright.facts.snapshot import ScanInfo, load_tables, new_scan_id
-from birthright.facts.store import FolderStore, Store
 from birthright.fleet.counts import Counts
 from birthright.fleet.listing import Wanted
 from birthright.fleet.run import Fleet, Orders
 from birthright.sandbox import Sandbox
-from birthright.sources.aws.account import Options
+from birthright.scans.record import ScanInfo, load_tables, new_scan_id
+from birthright.scans.store import FolderStore, Store
+from birthright.scans.writer import ScanWriter
+from birthright.sources.account import Options
 from birthright.times import now
 
 ORG = Wanted(org=True)
 _UNSTEADY = re.compile(r'"(seconds|calls|throttled)":\s*[\d.e-]+')
 _SCAN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 # Small parts, so that a short scan has many.
-_SMALL_PARTS = "import birthright.fleet.gathering as g; g._ACCOUNTS = {parts}; "
+_SMALL_PARTS = "import birthright.fleet.part_buffer as g; g._ACCOUNTS = {parts}; "
 _MAIN = "from birthright.cli.main import main; main()"
 
 # One account's rows by table; coverage without what differs from run to run.

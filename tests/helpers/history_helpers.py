@@ -6,17 +6,17 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from birthright.facts.model import AccessKey, Account, AccountFacts, Coverage, Principal
-from birthright.facts.parts import save_scan
 from birthright.facts.schema import TABLES, to_table
-from birthright.facts.snapshot import ScanInfo
-from birthright.facts.store import FolderStore
-from birthright.findings.build import Selection, build_document
-from birthright.findings.comparing import compare
-from birthright.findings.ledger import ledger_of
+from birthright.findings.document import Selection, build_document
 from birthright.findings.model import Document
-from birthright.findings.past import Earlier, Past
+from birthright.history.compare import compare
+from birthright.history.earlier import Earlier, Past
+from birthright.history.ledger import ledger_of
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.pack import choose, load_pack
+from birthright.scans.record import ScanInfo
+from birthright.scans.store import FolderStore
+from birthright.scans.writer import save_scan
 
 BORN = "access-key-created-with-user"
 START = datetime(2026, 1, 1, tzinfo=UTC)

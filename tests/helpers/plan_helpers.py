@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from birthright.findings.model import AccountLine, Document, Evidence, Finding, Scan, Summary
-from birthright.retirement.candidates import Choices
 from birthright.retirement.model import Terms
-from birthright.retirement.plan import Item, Plan, build_plan
+from birthright.retirement.planning.candidates import Choices
+from birthright.retirement.planning.plan import Item, Plan, build_plan
 
 ACCOUNT = "111122223333"
 AS_OF = datetime(2026, 11, 22, 10, tzinfo=UTC)

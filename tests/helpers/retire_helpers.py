@@ -23,8 +23,8 @@ from birthright.cli.main import run
 from birthright.errors import UsageError
 from birthright.retirement.journal.opening import open_journal
 from birthright.retirement.model import Retirement, Terms
-from birthright.retirement.plan import Plan
-from birthright.retirement.plan_file import load_plan
+from birthright.retirement.planning.plan import Plan
+from birthright.retirement.planning.plan_file import load_plan
 from birthright.sandbox.account import Key
 from birthright.sandbox.log import Entry
 from birthright.sandbox.sandbox import Sandbox

@@ -16,23 +16,23 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from birthright.aws.clock import AwsClock
+from birthright.aws.session import AwsSession
+from birthright.aws.thread_pacing import Pace
 from birthright.errors import UsageError
-from birthright.retirement.accounts import Accounts
-from birthright.retirement.advance import Result, advance
-from birthright.retirement.clock import AwsClock
+from birthright.retirement.engine.accounts import Accounts
+from birthright.retirement.engine.run import run_one
+from birthright.retirement.engine.state_machine import Result, advance
+from birthright.retirement.engine.task import Tools
+from birthright.retirement.engine.undo import undo
 from birthright.retirement.handover import foreign
 from birthright.retirement.handover.registry import destination
 from birthright.retirement.journal.journal import Journal
 from birthright.retirement.journal.opening import open_journal
 from birthright.retirement.model import KeyFacts, PlanRef, Retirement, Terms
-from birthright.retirement.pacing import Pace
-from birthright.retirement.run import run_one
-from birthright.retirement.undo import undo
-from birthright.retirement.work import Tools
 from birthright.sandbox.account import Key
 from birthright.sandbox.direct import handler
 from birthright.sandbox.sandbox import Sandbox
-from birthright.sources.aws.session import AwsSession
 
 START = datetime(2026, 11, 22, 10, tzinfo=UTC)
 LEASE = timedelta(minutes=5)

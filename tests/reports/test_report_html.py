@@ -20,7 +20,7 @@ from birthright.reports.explanation import cli_commands
 from birthright.reports.html.collecting import MOST_ROWS, Collected, Rows
 from birthright.reports.html.data import safe_json
 from birthright.reports.html.gaps import Gaps
-from birthright.reports.html.standings import standing_of
+from birthright.reports.html.statuses import standing_of
 from birthright.reports.html.text import Pages
 from birthright.reports.interface import Report
 from birthright.reports.remedies import Template

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from birthright.findings.model import Changes, CoverageLine, Finding
-from birthright.reports.html.standings import Standing
+from birthright.reports.html.statuses import Standing
 from birthright.reports.order import FIRST
 from html_helpers import UNUSED, born, html, organization, rows, single
 

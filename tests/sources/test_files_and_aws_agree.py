@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from birthright.aws.session import AwsSession
 from birthright.facts.model import AccessKey, AccountFacts
 from birthright.sandbox.sandbox import Sandbox
-from birthright.sources.aws.account import Options, collect_account
-from birthright.sources.aws.session import AwsSession
+from birthright.sources.account import Options, collect_account
 from birthright.sources.files import collect_files
 from birthright.times import now
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from birthright.cli.retiring import Retiring
-    from birthright.retirement.advance import Result
+    from birthright.retirement.engine.state_machine import Result
     from birthright.retirement.model import Retirement
-    from birthright.retirement.plan import Plan
+    from birthright.retirement.planning.plan import Plan
 
 _PERSON, _TROUBLE, _INTERRUPTED = 1, 3, 130
 
@@ -57,7 +57,7 @@ def command(**options: Any) -> int:  # noqa: ANN401 - click hands over what it p
 
 def _go(retiring: "Retiring", retirements: "Sequence[Retirement]") -> int:
     """Advance them, say how far each came, and grade the run."""
-    from birthright.retirement.advance import advance
+    from birthright.retirement.engine.state_machine import advance
 
     results = retiring.run(retirements, advance)
     _tell(retiring, results)
@@ -72,7 +72,7 @@ def _go(retiring: "Retiring", retirements: "Sequence[Retirement]") -> int:
 
 def _due(retiring: "Retiring") -> "list[Retirement]":
     """Find what can go on now, by AWS's clock: asking who we are tells its time."""
-    from birthright.retirement.guards import protecting
+    from birthright.retirement.planning.guards import protecting
 
     retiring.accounts.own  # noqa: B018 - the answer sets the clock
     due = retiring.tools.journal.due(retiring.tools.now())
@@ -85,9 +85,9 @@ def _due(retiring: "Retiring") -> "list[Retirement]":
 
 def _begun(options: dict[str, Any], retiring: "Retiring") -> "list[Retirement] | None":
     """Open the plan's retirements, once a person has agreed; None if nobody did."""
-    from birthright.retirement.orders import orders
-    from birthright.retirement.plan_file import check_fresh, load_plan
-    from birthright.retirement.vetting import vet
+    from birthright.retirement.planning.orders import orders
+    from birthright.retirement.planning.plan_file import check_fresh, load_plan
+    from birthright.retirement.planning.vetting import vet
 
     plan = load_plan(options["file"])
     caller, now = retiring.accounts.own.identity.arn, retiring.tools.now()

@@ -12,11 +12,11 @@ from birthright.errors import UsageError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from birthright.facts.snapshot import ScanInfo
-    from birthright.facts.store import Store
-    from birthright.findings.build import Selection
+    from birthright.findings.document import Selection
     from birthright.findings.model import Document, Scan
     from birthright.policies.page import Page
+    from birthright.scans.record import ScanInfo
+    from birthright.scans.store import Store
     from birthright.settings import Settings
 
 store_option = click.option(
@@ -63,7 +63,7 @@ def open_store(store: str | None, settings: "Settings", profile: str | None = No
 
     `profile` is whose credentials open a bucket. Raises UsageError, StoreError, CredentialsError.
     """
-    from birthright.sources.stores import open_store as opened
+    from birthright.scans.opening import open_store as opened
 
     return opened(_store_name(store, settings), profile or settings.scan.profile)
 
@@ -87,7 +87,7 @@ def select(
     policy: tuple[str, ...], policies: Path | None, texts: tuple[str, ...], settings: "Settings"
 ) -> "Selection":
     """Put together which policies judge, and how; the command line wins over the settings."""
-    from birthright.findings.build import Selection, overrides_of
+    from birthright.findings.document import Selection, overrides_of
     from birthright.times import parse_duration
 
     from_file = [
@@ -138,7 +138,7 @@ def judge(
     evidence: bool = True,
 ) -> "Document":
     """Judge a saved scan; `passes` as `build_document` takes it."""
-    from birthright.findings.build import build_document
+    from birthright.findings.document import build_document
     from birthright.policies.evaluator import Evaluator
 
     evaluator = Evaluator(folder, info.as_of, as_of_earliest=info.as_of_earliest)
@@ -159,7 +159,7 @@ def adjusted(saved: "Selection", options: dict[str, Any]) -> "Selection":
     """Return how a saved scan was judged, with what the command line says put in its place."""
     import msgspec
 
-    from birthright.findings.build import overrides_of
+    from birthright.findings.document import overrides_of
 
     settings = [(i, name, value) for i, named in saved.overrides.items() for name, value in named.items()]
     folder = options["policies"]
@@ -176,7 +176,7 @@ def new_info(selection: "Selection", depth: str, as_of: "datetime", **extra: obj
     import msgspec
 
     from birthright import __version__
-    from birthright.facts.snapshot import ScanInfo, new_scan_id
+    from birthright.scans.record import ScanInfo, new_scan_id
     from birthright.times import now
 
     return ScanInfo(
@@ -194,7 +194,7 @@ def saved_selection(info: "ScanInfo") -> "Selection":
     import msgspec
 
     from birthright.errors import StoreError
-    from birthright.findings.build import Selection
+    from birthright.findings.document import Selection
 
     try:
         return msgspec.convert(info.extra.get("selection", {}), Selection)

@@ -71,7 +71,7 @@ def make(scan_id: str, **options: Any) -> None:  # noqa: ANN401 - click hands ov
     from birthright.cli.common import adjusted, open_store, pages_of, saved_selection, warn_incomplete
     from birthright.cli.output import check_output
     from birthright.evidence.bundle import Order, make_bundle
-    from birthright.facts.snapshot import load_info, scan_dir
+    from birthright.scans.record import load_info, scan_dir
     from birthright.settings import load_settings
 
     check_output(options["output"])
@@ -137,7 +137,7 @@ def _passphrase() -> bytes:
 def _waivers(options: dict[str, Any], settings: "ScanSettings") -> bytes | None:
     """Return the file that a report would apply, checked; None if there is none. Raises UsageError."""
     from birthright.cli.outcome import waivers_of
-    from birthright.findings.waivers import DEFAULT, read_waivers
+    from birthright.waivers.file import DEFAULT, read_waivers
 
     if waivers_of(options, settings) is None or options["no_waivers"]:
         return None

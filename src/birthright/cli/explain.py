@@ -25,10 +25,10 @@ def command(subject: str, **options: Any) -> int:  # noqa: ANN401 - click hands 
 
     from birthright.cli.common import judge, open_store, pages_of, saved_selection, warn_incomplete
     from birthright.cli.outcome import waivers_of
-    from birthright.facts.snapshot import load_info, scan_dir
-    from birthright.findings.waiving import waive
     from birthright.reports.explanation import Asked, explain
+    from birthright.scans.record import load_info, scan_dir
     from birthright.settings import load_settings
+    from birthright.waivers.apply import waive
 
     settings = load_settings(options["config"])
     waivers = waivers_of(options, settings.scan)

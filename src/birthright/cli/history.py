@@ -46,10 +46,10 @@ def command(  # noqa: PLR0913 - one for each option
     """
     from birthright.cli.common import open_store, pages_of, select
     from birthright.errors import UsageError
-    from birthright.facts.snapshot import load_info
-    from birthright.findings.past import Judged
-    from birthright.findings.series import series_of
+    from birthright.history.earlier import Judged
+    from birthright.history.series import series_of
     from birthright.reports import trend
+    from birthright.scans.record import load_info
     from birthright.settings import load_settings
 
     loaded = load_settings(config)

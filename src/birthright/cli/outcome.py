@@ -13,15 +13,15 @@ from birthright.errors import UsageError
 from birthright.reports.formats import FORMATS
 
 if TYPE_CHECKING:
-    from birthright.facts.store import Store
     from birthright.findings.grading import FailOn
     from birthright.findings.model import Document
-    from birthright.findings.past import Judged
-    from birthright.findings.waivers import Waiving
+    from birthright.history.earlier import Judged
     from birthright.policies.page import Page
     from birthright.reports.interface import Report
+    from birthright.scans.store import Store
     from birthright.secret import Secret
     from birthright.settings import ScanSettings
+    from birthright.waivers.file import Waiving
 
 _PATH = click.Path(path_type=Path)
 _ENDINGS = ", ".join(form.ending for form in FORMATS.values())
@@ -95,7 +95,7 @@ def waivers_of(options: Mapping[str, Any], settings: "ScanSettings") -> "tuple[W
 
     Raises UsageError.
     """
-    from birthright.findings.waivers import DEFAULT, load_waivers
+    from birthright.waivers.file import DEFAULT, load_waivers
 
     if options["no_waivers"]:
         if options["waivers"]:
@@ -113,15 +113,15 @@ def _urls(texts: tuple[str, ...], *, standing: bool) -> "tuple[Secret, ...]":
     if not texts and not (standing and os.environ.get("BIRTHRIGHT_NOTIFY")):
         # Apprise takes long to import.
         return ()
-    from birthright.delivery.notifying import check_urls
+    from birthright.delivery.notifications import check_urls
 
     return check_urls(texts)
 
 
 def check_since(store: "Store", since: str | None) -> None:
     """Refuse a scan or a file that is not there before anything is read. Raises UsageError, StoreError."""
-    from birthright.facts.snapshot import load_info
-    from birthright.findings.past import LAST, is_file
+    from birthright.history.earlier import LAST, is_file
+    from birthright.scans.record import load_info
 
     if since is None or since == LAST:
         return
@@ -135,7 +135,7 @@ def check_since(store: "Store", since: str | None) -> None:
 
 def check_waivers(wishes: Wishes, pages: "Iterable[Page]") -> None:
     """Say on stderr which waivers can cover nothing, because of what their policy is about."""
-    from birthright.findings.waiving import misfits
+    from birthright.waivers.apply import misfits
 
     for line in misfits(wishes.waivers, {page.id: page for page in pages}) if wishes.waivers else ():
         click.echo(f"birthright: {line}", err=True)
@@ -145,9 +145,9 @@ def report_of(judged: "Judged", wishes: Wishes, *, passes: bool, evidence: bool 
     """Judge a saved scan, waive and compare. `evidence`: also if no output shows it."""
     from birthright.cli.common import judge
     from birthright.cli.output import draws_keys, shows_evidence
-    from birthright.facts.snapshot import scan_dir
     from birthright.reports.interface import Report
     from birthright.reports.order import FIRST
+    from birthright.scans.record import scan_dir
 
     store, info, pages, selection = judged
     document = judge(
@@ -163,14 +163,14 @@ def report_of(judged: "Judged", wishes: Wishes, *, passes: bool, evidence: bool 
 
 def compared(document: "Document", judged: "Judged | None", wishes: Wishes) -> "Document":
     """Waive what was accepted, and say how the findings stand against an earlier scan."""
-    from birthright.findings.waiving import waive
+    from birthright.waivers.apply import waive
 
     if wishes.waivers is not None:
         document = waive(document, wishes.waivers, document.scan.as_of.date())
     if wishes.since is None:
         return document
-    from birthright.findings.comparing import compare
-    from birthright.findings.past import past_of
+    from birthright.history.compare import compare
+    from birthright.history.earlier import past_of
 
     return compare(document, past_of(judged, wishes.since))
 
@@ -187,7 +187,7 @@ def conclude(report: "Report", wishes: Wishes) -> int:
         # The others say it themselves.
         warn_incomplete(document.scan, complete=document.complete)
     if wishes.urls:
-        from birthright.delivery.notifying import notify
+        from birthright.delivery.notifications import notify
 
         for line in notify(report, wishes.urls):
             click.echo(f"birthright: {line}", err=True)

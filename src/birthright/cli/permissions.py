@@ -66,14 +66,14 @@ def command(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 
 
 
 def _reading(options: dict[str, Any]) -> dict[str, object]:
-    from birthright.sources.aws.permissions import read_policy
+    from birthright.sources.permissions import read_policy
 
     return read_policy(options["depth"], options["partition"])
 
 
 def _organization(options: dict[str, Any]) -> dict[str, object]:
-    from birthright.fleet.asked import is_role
-    from birthright.sources.aws.permissions import organization_policy
+    from birthright.fleet.target import is_role
+    from birthright.sources.permissions import organization_policy
 
     if not is_role(options["role"]):
         raise UsageError(f"--role {options['role']!r} is no role's name", "birthright, or audit/birthright")

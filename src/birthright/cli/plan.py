@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from birthright.aws.own_keys import own_keys
 from birthright.cli.common import config_option, source_option, store_option
 from birthright.cli.outcome import waiver_options, waivers_of
-from birthright.cli.own_keys import own_keys
 from birthright.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from birthright.findings.build import Selection
+    from birthright.findings.document import Selection
     from birthright.findings.model import Document
-    from birthright.retirement.candidates import Choices
     from birthright.retirement.model import Terms
-    from birthright.retirement.plan import Plan
+    from birthright.retirement.planning.candidates import Choices
+    from birthright.retirement.planning.plan import Plan
     from birthright.settings import RetirementSettings, Settings
 
 _REFUSED = 1
@@ -94,8 +94,8 @@ def command(**options: Any) -> int:  # noqa: ANN401 - click hands over what it p
 def _planned(options: dict[str, Any]) -> "tuple[Plan, list[str]]":
     """Make the plan; return it with the filters that matched nothing."""
     from birthright.cli.common import warn_incomplete
-    from birthright.retirement.candidates import unmatched
-    from birthright.retirement.plan import build_plan
+    from birthright.retirement.planning.candidates import unmatched
+    from birthright.retirement.planning.plan import build_plan
     from birthright.settings import load_settings
     from birthright.times import now
 
@@ -120,7 +120,7 @@ def _terms(settings: "RetirementSettings") -> "Terms":
 
 
 def _choices(options: dict[str, Any], settings: "Settings") -> "Choices":
-    from birthright.retirement.candidates import Choices
+    from birthright.retirement.planning.candidates import Choices
 
     retirement = settings.retirement
     return Choices(
@@ -150,8 +150,8 @@ def _expires(text: str) -> "timedelta":
 
 def _waiving(options: dict[str, Any], settings: "Settings") -> "Callable[[Document], Document]":
     """Return what marks the findings that are accepted today. Raises UsageError."""
-    from birthright.findings.waiving import waive
     from birthright.times import now
+    from birthright.waivers.apply import waive
 
     waivers = waivers_of(options, settings.scan)
     return lambda document: document if waivers is None else waive(document, waivers, now().date())
@@ -185,9 +185,9 @@ def _judged(
     import msgspec
 
     from birthright.cli.common import judge, open_store, pages_of, saved_selection
-    from birthright.facts.snapshot import load_info, scan_dir
     from birthright.policies.pack import choose
-    from birthright.retirement.candidates import needed
+    from birthright.retirement.planning.candidates import needed
+    from birthright.scans.record import load_info, scan_dir
 
     place = open_store(options["store"], settings)
     info = load_info(place, options["source"])

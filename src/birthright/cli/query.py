@@ -34,9 +34,9 @@ def command(sql: str, saved: str, form: str, store: str | None, config: Path | N
     import sys
 
     from birthright.cli.common import open_store, warn_incomplete
-    from birthright.facts.snapshot import load_info, scan_dir
     from birthright.policies.engine import Engine
     from birthright.reports.rows import render_rows
+    from birthright.scans.record import load_info, scan_dir
     from birthright.settings import load_settings
 
     place = open_store(store, load_settings(config))

@@ -11,11 +11,11 @@ from birthright.errors import ReadError, UsageError
 
 if TYPE_CHECKING:
     from birthright.cli.outcome import Wishes
-    from birthright.facts.snapshot import ScanInfo
-    from birthright.findings.build import Selection
+    from birthright.findings.document import Selection
     from birthright.findings.model import Document
     from birthright.policies.page import Page
     from birthright.reports.interface import Report
+    from birthright.scans.record import ScanInfo
     from birthright.settings import Settings
 
 # What weighs more: nothing, something that was not read or not taken, a failure.
@@ -60,8 +60,8 @@ def command(**options: Any) -> int:  # noqa: ANN401 - click hands over what it p
 def _report(options: dict[str, Any], settings: "Settings", wishes: "Wishes") -> "Report":
     """Judge the scan again, or read the file; waive and compare."""
     from birthright.cli.outcome import compared
-    from birthright.findings.past import is_file
     from birthright.findings.read import load_document
+    from birthright.history.earlier import is_file
     from birthright.reports.interface import Report
 
     if not is_file(options["source"]):
@@ -80,8 +80,8 @@ def _report(options: dict[str, Any], settings: "Settings", wishes: "Wishes") -> 
 def _judged(options: dict[str, Any], settings: "Settings", wishes: "Wishes") -> "Report":
     from birthright.cli.common import open_store, pages_of
     from birthright.cli.outcome import check_waivers, report_of
-    from birthright.facts.snapshot import load_info
-    from birthright.findings.past import Judged
+    from birthright.history.earlier import Judged
+    from birthright.scans.record import load_info
 
     store = open_store(options["store"], settings, options["profile"])
     info = load_info(store, options["source"])
@@ -111,8 +111,8 @@ def _pages_that_judged(document: "Document") -> "dict[str, Page]":
 
 def _push(report: "Report", options: dict[str, Any]) -> int:
     """Push; what became of it is told on stderr, beside a report on stdout. Return 3 if not all was taken."""
+    from birthright.aws.session import AwsSession
     from birthright.delivery.security_hub import push
-    from birthright.sources.aws.session import AwsSession
     from birthright.text import printable
 
     try:

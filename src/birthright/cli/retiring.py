@@ -11,10 +11,10 @@ import click
 if TYPE_CHECKING:
     from types import FrameType
 
-    from birthright.retirement.advance import Result
+    from birthright.retirement.engine.run import Job, Stop
+    from birthright.retirement.engine.state_machine import Result
     from birthright.retirement.journal.journal import Journal
     from birthright.retirement.model import Retirement
-    from birthright.retirement.run import Job, Stop
     from birthright.settings import Settings
 
 _EVERY = 10.0  # seconds
@@ -36,13 +36,13 @@ class Retiring:
     """A run that changes AWS: the journal, the accounts and the tools, as the options say."""
 
     def __init__(self, options: dict[str, Any], journal: "Journal", settings: "Settings") -> None:
-        from birthright.cli.own_keys import own_keys
-        from birthright.retirement.accounts import Accounts, Role
-        from birthright.retirement.clock import AwsClock
+        from birthright.aws.clock import AwsClock
+        from birthright.aws.own_keys import own_keys
+        from birthright.aws.session import AwsSession
+        from birthright.retirement.engine.accounts import Accounts, Role
+        from birthright.retirement.engine.run import Stop, holder
+        from birthright.retirement.engine.task import Tools
         from birthright.retirement.handover.registry import destination
-        from birthright.retirement.run import Stop, holder
-        from birthright.retirement.work import Tools
-        from birthright.sources.aws.session import AwsSession
         from birthright.times import parse_duration
 
         self.settings = settings.retirement
@@ -65,7 +65,7 @@ class Retiring:
 
     def run(self, retirements: "Sequence[Retirement]", job: "Job") -> "list[Result]":
         """Do a job on all of them, with progress on stderr; Ctrl-C ends it after the steps in hand."""
-        from birthright.retirement.run import run_all
+        from birthright.retirement.engine.run import run_all
 
         results: list[Result] = []
         with _interruptible(self.stop), _progress(len(retirements)) as tell:

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from birthright.cli.outcome import Wishes
-    from birthright.facts.snapshot import ScanInfo
-    from birthright.facts.store import Store
-    from birthright.findings.build import Selection
+    from birthright.findings.document import Selection
     from birthright.reports.interface import Report
+    from birthright.scans.record import ScanInfo
+    from birthright.scans.store import Store
     from birthright.settings import ScanSettings, Settings
 
 _PATH = click.Path(path_type=Path)
@@ -122,7 +122,7 @@ def _exclude(options: dict[str, Any], one: str, others: "Iterable[str]") -> None
 def _report(options: dict[str, Any], settings: "Settings", wishes: "Wishes") -> "Report":
     from birthright.cli.common import open_store, pages_of
     from birthright.cli.outcome import check_since, check_waivers, report_of
-    from birthright.findings.past import Judged
+    from birthright.history.earlier import Judged
 
     store = open_store(options["store"], settings, options["profile"])
     # What is wrong with any of these is told before AWS is asked.
@@ -139,7 +139,7 @@ def _selected(
 ) -> "tuple[dict[str, Any], Selection]":
     """Say which policies judge; a saved scan is judged as it was, unless --config says else."""
     from birthright.cli.common import adjusted, saved_selection, select
-    from birthright.facts.snapshot import find_unfinished, load_info
+    from birthright.scans.record import find_unfinished, load_info
 
     selection = select(options["policy"], options["policies"], options["settings"], settings)
     if options["resume"]:
@@ -153,7 +153,7 @@ def _selected(
 def _info(
     options: dict[str, Any], settings: "ScanSettings", selection: "Selection", store: "Store"
 ) -> "ScanInfo":
-    from birthright.facts.snapshot import load_info
+    from birthright.scans.record import load_info
 
     if options["saved"]:
         return load_info(store, options["saved"])
@@ -167,7 +167,7 @@ def _read_and_save(
     from birthright.cli.common import new_info
     from birthright.cli.scan_many import check_one, is_many, read_many
     from birthright.cli.scan_one import depth_of, read_one
-    from birthright.facts.parts import save_scan
+    from birthright.scans.writer import save_scan
     from birthright.times import now
 
     if is_many(options, settings):

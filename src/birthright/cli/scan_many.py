@@ -16,15 +16,15 @@ from birthright.errors import BirthrightError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from birthright.facts.parts import ScanWriter
-    from birthright.facts.snapshot import ScanInfo
-    from birthright.facts.store import Store
-    from birthright.findings.build import Selection
+    from birthright.aws.roles import Role
+    from birthright.findings.document import Selection
     from birthright.fleet.listing import Wanted
     from birthright.fleet.reading import Limits
     from birthright.fleet.run import Fleet, Orders
+    from birthright.scans.record import ScanInfo
+    from birthright.scans.store import Store
+    from birthright.scans.writer import ScanWriter
     from birthright.settings import ScanSettings
-    from birthright.sources.aws.roles import Role
 
 WHICH = ("org", "ou", "include", "exclude", "accounts", "profiles")
 HOW = ("role", "external_id", "session_name", "role_duration", "role_everywhere")
@@ -87,10 +87,10 @@ def read_many(
 
     from birthright.cli.common import new_info
     from birthright.cli.scan_one import depth_of
-    from birthright.facts.parts import ScanWriter
     from birthright.fleet.counts import Counts
     from birthright.fleet.progress import shown
     from birthright.fleet.run import Fleet
+    from birthright.scans.writer import ScanWriter
     from birthright.times import now
 
     if options["resume"]:
@@ -124,7 +124,7 @@ def _run(fleet: "Fleet", dask: str | None, store: "Store") -> None:
     if dask is None:
         work = fleet.read()
     else:
-        from birthright.fleet.spread import read_spread
+        from birthright.fleet.dask_engine import read_spread
 
         named = store.name if "://" in store.name else str(Path(store.name).absolute())
         work = read_spread(fleet, dask, named)
@@ -173,7 +173,7 @@ def _limits(calls: int) -> "Limits":
 @contextmanager
 def _keeping(store: "Store", writer: "ScanWriter", options: dict[str, Any]) -> "Iterator[None]":
     """Say, if the scan ends early, how to go on; a scan that was begun and read nothing is forgotten."""
-    from birthright.facts.snapshot import scan_folder
+    from birthright.scans.record import scan_folder
 
     try:
         yield
@@ -250,8 +250,8 @@ def _names(text: str | None) -> tuple[str, ...]:
 
 
 def _role(options: dict[str, Any], settings: "ScanSettings") -> "Role":
-    from birthright.fleet.asked import is_role
-    from birthright.sources.aws.roles import Role
+    from birthright.aws.roles import Role
+    from birthright.fleet.target import is_role
     from birthright.times import parse_duration
 
     name = _said(options, settings, "role") or Role().name

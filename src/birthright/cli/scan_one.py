@@ -12,7 +12,7 @@ from birthright.facts.model import AccountFacts
 
 if TYPE_CHECKING:
     from birthright.settings import ScanSettings
-    from birthright.sources.aws.account import Options
+    from birthright.sources.account import Options
 
 
 def read_one(
@@ -31,8 +31,8 @@ def read_one(
 def _live_facts(options: dict[str, Any], settings: "ScanSettings", as_of: datetime) -> AccountFacts:
     import asyncio
 
-    from birthright.sources.aws.account import collect_account
-    from birthright.sources.aws.session import AwsSession
+    from birthright.aws.session import AwsSession
+    from birthright.sources.account import collect_account
 
     how = options_of(options, settings)
     session = AwsSession(options["profile"] or settings.profile, options["region"] or settings.region)
@@ -49,7 +49,7 @@ def _live_facts(options: dict[str, Any], settings: "ScanSettings", as_of: dateti
 
 def options_of(options: dict[str, Any], settings: "ScanSettings") -> "Options":
     """Put together how an account is read."""
-    from birthright.sources.aws.account import Options
+    from birthright.sources.account import Options
 
     return Options(
         depth="report" if depth_of(options, settings) == "report" else "keys",

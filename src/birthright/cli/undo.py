@@ -27,9 +27,9 @@ def command(**options: Any) -> int:  # noqa: ANN401 - click hands over what it p
     That works at any time before the key is deleted. A key that was disabled before stays disabled.
     """
     from birthright.cli.retiring import open_retiring
-    from birthright.retirement.run import run_one
+    from birthright.retirement.engine.run import run_one
+    from birthright.retirement.engine.undo import undo
     from birthright.retirement.show.status_terminal import render
-    from birthright.retirement.undo import undo
 
     with open_retiring(options) as retiring:
         results = [

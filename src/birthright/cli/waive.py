@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from birthright.findings.model import Document, Finding
-    from birthright.findings.waivers import Waiving
     from birthright.settings import Settings
+    from birthright.waivers.file import Waiving
 
 _PREFIX = re.compile(r"[0-9a-f]{6,32}")
 _MOST = 5
@@ -54,9 +54,9 @@ def command(fingerprint: str, **options: Any) -> int:  # noqa: ANN401 - click ha
     birthright waive 3f2a91 --reason "vendor rotates it" --expires 2027-01-31
     """  # noqa: D301 - click wants the control character itself
     from birthright.cli.output import check_output, tell
-    from birthright.findings.waiver_file import NoPlaceError, add_waiver, entry_text
     from birthright.settings import load_settings
     from birthright.times import now
+    from birthright.waivers.edit import NoPlaceError, add_waiver, entry_text
 
     settings = load_settings(options["config"])
     file = _file(options["waivers"], settings)
@@ -79,7 +79,7 @@ def command(fingerprint: str, **options: Any) -> int:  # noqa: ANN401 - click ha
 
 
 def _file(named: Path | None, settings: "Settings") -> Path:
-    from birthright.findings.waivers import DEFAULT
+    from birthright.waivers.file import DEFAULT
 
     in_settings = Path(settings.scan.waivers).expanduser() if settings.scan.waivers else None
     return named or in_settings or DEFAULT
@@ -89,8 +89,8 @@ def _expires(text: str, today: "date") -> "date":
     """Read a day, or how long from today. Raises UsageError."""
     from datetime import date
 
-    from birthright.findings.waivers import LONGEST
     from birthright.times import parse_duration
+    from birthright.waivers.file import LONGEST
 
     hint = "write it like 2027-01-31 or 90d"
     try:
@@ -136,7 +136,7 @@ def _git_email() -> str:
 
 def _check_words(reason: str, owner: str, ticket: str | None) -> None:
     """Refuse words that cannot stand in the file, before a scan is judged. Raises UsageError."""
-    from birthright.findings.waivers import wrong_text
+    from birthright.waivers.file import wrong_text
 
     for option, text in (("--reason", reason), ("--owner", owner), ("--ticket", ticket)):
         for wrong in wrong_text(text) if text is not None else ():
@@ -146,8 +146,8 @@ def _check_words(reason: str, owner: str, ticket: str | None) -> None:
 def _document(options: dict[str, Any], settings: "Settings", file: Path, today: "date") -> "Document":
     """Read the findings, waived as the file says now."""
     from birthright.findings.read import load_document
-    from birthright.findings.waivers import load_waivers
-    from birthright.findings.waiving import waive
+    from birthright.waivers.apply import waive
+    from birthright.waivers.file import load_waivers
 
     waivers = load_waivers(file) if file.exists() else ()
     source = options["source"]
@@ -160,7 +160,7 @@ def _document(options: dict[str, Any], settings: "Settings", file: Path, today: 
 
 def _judged(options: dict[str, Any], settings: "Settings") -> "Document":
     from birthright.cli.common import judge, open_store, pages_of, saved_selection
-    from birthright.facts.snapshot import load_info, scan_dir
+    from birthright.scans.record import load_info, scan_dir
 
     place = open_store(options["store"], settings)
     info = load_info(place, options["source"])
@@ -199,7 +199,7 @@ def _names(findings: "Iterable[Finding]") -> str:
 
 
 def _check(finding: "Finding") -> None:
-    from birthright.findings.waiving import is_of_key
+    from birthright.waivers.apply import is_of_key
 
     if finding.verdict != "fail":
         why = "it passes" if finding.verdict == "pass" else "nobody could read what it says"
@@ -216,7 +216,7 @@ def _waiving(
     finding: "Finding", *, owner: str, created: "date", expires: "date", options: dict[str, Any]
 ) -> "Waiving":
     """Make the entry. Raises UsageError where the finding says what cannot stand in the file."""
-    from birthright.findings.waivers import Waiving, problems
+    from birthright.waivers.file import Waiving, problems
 
     if finding.user_name and {*"*?"} & {*finding.user_name}:
         raise UsageError(

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from birthright.facts.reach import ANSWERED
+from birthright.facts.coverage import ANSWERED
 from birthright.findings.model import Document
 
 _REPORT, _USERS, _KEYS = "GetCredentialReport", "ListUsers", "ListAccessKeys"

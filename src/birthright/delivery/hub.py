@@ -16,10 +16,10 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from birthright.aws.errors import translated
+from birthright.aws.session import AwsSession
+from birthright.aws.session import translated as ours
 from birthright.errors import AccessDeniedError, AnswerError, BirthrightError, ReadError
-from birthright.retirement.aws_errors import translated
-from birthright.sources.aws.session import AwsSession
-from birthright.sources.aws.session import translated as ours
 
 # Every GeneratorId of ours begins so.
 GENERATOR = "birthright/"

@@ -23,11 +23,11 @@ from typing import Any
 
 import msgspec
 
+from birthright.aws.session import AwsSession
 from birthright.delivery.heard import Heard, Subject
 from birthright.delivery.hub import Failed, Hub, Item
 from birthright.reports.asff import Product, asff_finding
 from birthright.reports.interface import Report
-from birthright.sources.aws.session import AwsSession
 from birthright.text import printable
 
 # What a finding is known again by; `reports/asff.py` writes it.

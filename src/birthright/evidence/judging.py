@@ -5,12 +5,12 @@ from pathlib import Path
 
 from birthright.evidence.manifest import WAIVERS
 from birthright.evidence.masking import parse_masked
-from birthright.facts.snapshot import ScanInfo
-from birthright.findings.build import Selection, build_document
+from birthright.findings.document import Selection, build_document
 from birthright.findings.model import Document
-from birthright.findings.waiving import waive
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.page import Page
+from birthright.scans.record import ScanInfo
+from birthright.waivers.apply import waive
 
 
 def judged(

@@ -7,7 +7,7 @@ import msgspec
 
 from birthright.errors import UsageError
 from birthright.evidence.archive import AlteredError
-from birthright.findings.build import Selection
+from birthright.findings.document import Selection
 from birthright.findings.model import Document
 
 SCHEMA = "birthright.evidence/1"

@@ -19,8 +19,8 @@ import msgspec
 from birthright.atomic import make_directories, write_file
 from birthright.evidence.archive import AlteredError
 from birthright.evidence.manifest import MANIFEST
-from birthright.facts.snapshot import File, ScanInfo, load_table
-from birthright.findings.waivers import Waiving, parse_waivers, text_of
+from birthright.scans.record import File, ScanInfo, load_table
+from birthright.waivers.file import Waiving, parse_waivers, text_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -164,8 +164,8 @@ def mask_facts(files: Mapping[str, Sequence[Path]], info: ScanInfo, mask: Mask, 
 
 def _mask_file(table: str, path: Path, mask: Mask, folder: Path, *, named: bool) -> File:
     """Write one file; its name's end is its digest, and must not be that of what was masked."""
-    from birthright.facts.parts import parquet_of
     from birthright.facts.schema import TABLES
+    from birthright.scans.writer import parquet_of
 
     rows = _masked_rows(table, load_table(table, [path], TABLES[table]), mask)
     data = parquet_of(rows)

@@ -44,9 +44,9 @@ from birthright.evidence.readme import readme
 from birthright.evidence.records import check_records
 from birthright.evidence.signing import fingerprint, is_signed, parse_public_pem
 from birthright.evidence.tables import check_facts, write_csv
-from birthright.facts.snapshot import INFO, ScanInfo, facts_files, read_info
-from birthright.facts.snapshot import TABLES as SCAN_TABLES
-from birthright.facts.store import FolderStore
+from birthright.scans.record import INFO, ScanInfo, facts_files, read_info
+from birthright.scans.record import TABLES as SCAN_TABLES
+from birthright.scans.store import FolderStore
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -308,7 +308,7 @@ def _needing_room(what: str) -> Iterator[None]:
 
 def _report_digests(folder: Path) -> set[tuple[str, str]]:
     """Return the digests of reports, by account, that coverage has."""
-    from birthright.facts.snapshot import load_tables
+    from birthright.scans.record import load_tables
 
     coverage = load_tables(folder)["coverage"].select(["account_id", "source", "sha256"]).to_pylist()
     return {(row["account_id"], row["sha256"]) for row in coverage if row["source"] == "GetCredentialReport"}

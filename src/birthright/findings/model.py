@@ -10,8 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from birthright.facts.coverage import is_whole, reach_of
 from birthright.facts.model import Status
-from birthright.facts.reach import is_whole, reach_of
 from birthright.policies.evaluator import Verdict
 from birthright.policies.page import Risk
 

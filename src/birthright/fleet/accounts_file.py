@@ -13,7 +13,7 @@ import msgspec
 
 from birthright.errors import UsageError
 from birthright.facts.model import Account
-from birthright.fleet.asked import CLOSED_STATES, Asked, account_of_role, is_account_id, is_role
+from birthright.fleet.target import CLOSED_STATES, Asked, account_of_role, is_account_id, is_role
 from birthright.text import printable
 
 _MOST_BYTES = 32 * 1024 * 1024

@@ -12,7 +12,7 @@ import msgspec
 
 from birthright.errors import UsageError
 from birthright.facts.model import Account, AccountFacts, Coverage
-from birthright.fleet.asked import CLOSED_STATES, is_account_id
+from birthright.fleet.target import CLOSED_STATES, is_account_id
 from birthright.text import printable
 
 _TAG = "tag:"

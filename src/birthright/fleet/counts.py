@@ -3,8 +3,8 @@
 import time
 from dataclasses import dataclass, field
 
+from birthright.facts.coverage import is_whole
 from birthright.facts.model import AccountFacts
-from birthright.facts.reach import is_whole
 
 
 @dataclass(slots=True)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import msgspec
 
+from birthright.aws.roles import Role, Roles
+from birthright.aws.session import AwsSession
 from birthright.errors import CredentialsError, ReadError, UsageError
 from birthright.facts.model import UNKNOWN, Account, AccountFacts, Coverage
 from birthright.fleet.accounts_file import load_accounts
-from birthright.fleet.asked import Asked
 from birthright.fleet.choosing import Choice, is_open, skipped
-from birthright.sources.aws.organization import Organization, Tree
-from birthright.sources.aws.roles import Role, Roles
-from birthright.sources.aws.session import AwsSession
+from birthright.fleet.target import Asked
+from birthright.sources.organization import Organization, Tree
 
 
 class Wanted(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from birthright.errors import CredentialsError, ReadError
 from birthright.facts.model import AccountFacts
-from birthright.fleet.asked import Asked
+from birthright.fleet.target import Asked
 
 _SILENT = 50
 

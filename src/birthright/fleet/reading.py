@@ -1,4 +1,4 @@
-"""Reads accounts, many at a time: decides when each is read, and leaves how to `sources/aws/account.py`.
+"""Reads accounts, many at a time: decides when each is read, and leaves how to `sources/account.py`.
 
 A slow account holds up nobody: accounts wait for their own AWS to slow down before they take a place among
 the calls in flight, and while AWS makes an account's report another takes its place at work.
@@ -11,14 +11,14 @@ from datetime import datetime
 
 import msgspec
 
+from birthright.aws.http import TimedOutError
+from birthright.aws.roles import RoleSession
+from birthright.aws.session import Session
 from birthright.errors import AccessDeniedError, AnswerError, CredentialsError, ReadError, ThrottledError
 from birthright.facts.model import Account, AccountFacts, Coverage, Status
-from birthright.fleet.asked import Asked
-from birthright.fleet.entering import Doors
-from birthright.sources.aws.account import Collected, Company, Known, Options, collect
-from birthright.sources.aws.http import TimedOutError
-from birthright.sources.aws.roles import RoleSession
-from birthright.sources.aws.session import Session
+from birthright.fleet.account_access import Doors
+from birthright.fleet.target import Asked
+from birthright.sources.account import Collected, Company, Known, Options, collect
 
 # Refused credentials among them: if they are our own, the next attempt finds that out.
 _PASSING = (AnswerError, ThrottledError, CredentialsError)

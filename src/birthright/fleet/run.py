@@ -6,20 +6,20 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
+from birthright.aws.query_client import Gate
+from birthright.aws.roles import Role, Roles
+from birthright.aws.session import AwsSession
 from birthright.errors import UsageError
 from birthright.facts.model import UNKNOWN, AccountFacts
-from birthright.facts.parts import ScanWriter
-from birthright.fleet.asked import Asked
+from birthright.fleet.account_access import Doors
 from birthright.fleet.counts import Counts
-from birthright.fleet.entering import Doors
-from birthright.fleet.gathering import Gathering, part_name
 from birthright.fleet.listing import Batch, Listing, Wanted
 from birthright.fleet.outage import Outage
+from birthright.fleet.part_buffer import Gathering, part_name
 from birthright.fleet.reading import Limits, Reader, Turns, read_all
-from birthright.sources.aws.account import Company, Options
-from birthright.sources.aws.query import Gate
-from birthright.sources.aws.roles import Role, Roles
-from birthright.sources.aws.session import AwsSession
+from birthright.fleet.target import Asked
+from birthright.scans.writer import ScanWriter
+from birthright.sources.account import Company, Options
 
 Keep = Callable[[AccountFacts], Awaitable[None]]
 

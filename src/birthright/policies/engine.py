@@ -16,7 +16,7 @@ import msgspec
 
 from birthright.errors import QueryError, StoreError
 from birthright.facts.schema import LATER, TABLES
-from birthright.facts.snapshot import facts_files
+from birthright.scans.record import facts_files
 
 if TYPE_CHECKING:
     import pyarrow as pa

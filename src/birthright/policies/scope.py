@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from birthright.facts.coverage import ANSWERED, ENTRIES, ENTRY, Reach, reach_of
 from birthright.facts.model import Account, Coverage
-from birthright.facts.reach import ANSWERED, ENTRIES, ENTRY, Reach, reach_of
 from birthright.policies.engine import Engine
 
 NOT_REACHED = "not read: the scan did not finish"

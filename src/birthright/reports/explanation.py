@@ -11,7 +11,7 @@ from rich.text import Text
 
 from birthright.errors import UsageError
 from birthright.facts.answers import ROOT_NAME
-from birthright.findings.build import by_subject
+from birthright.findings.document import by_subject
 from birthright.findings.model import Document, Evidence, Finding
 from birthright.policies.page import Page
 from birthright.reports.order import FIRST, RISKS

@@ -8,7 +8,7 @@ from typing import IO, Literal, TextIO
 from xml.sax.saxutils import escape, quoteattr
 
 from birthright.errors import StoreError
-from birthright.facts.reach import WHOLE
+from birthright.facts.coverage import WHOLE
 from birthright.findings.model import CoverageLine, Document, Evidence, Finding
 from birthright.reports.interface import Report
 from birthright.reports.subjects import NAME, subject, titles, what_to_do

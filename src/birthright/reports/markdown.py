@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TextIO
 
-from birthright.facts.reach import WHOLE
+from birthright.facts.coverage import WHOLE
 from birthright.findings.model import Document, Finding, PolicyLine, Remedy, WaiverLine, WaiverState
 from birthright.reports.headline import headline
 from birthright.reports.interface import Report

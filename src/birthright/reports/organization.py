@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from birthright.facts.coverage import Reach, accounts_in, reach_of
 from birthright.facts.model import UNKNOWN
-from birthright.facts.reach import Reach, accounts_in, reach_of
 from birthright.findings.model import AccountLine, CoverageLine, Document
 from birthright.reports.survey import NAMED, SHOWN, without_account
 from birthright.text import printable

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from birthright.facts.reach import WHOLE
+from birthright.facts.coverage import WHOLE
 from birthright.findings.model import Document, Finding, PolicyLine, State, Waiver
 from birthright.policies.page import Page, Risk
 from birthright.reports.interface import Report

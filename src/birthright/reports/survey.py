@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter, itemgetter
 
-from birthright.findings.build import by_subject
+from birthright.findings.document import by_subject
 from birthright.findings.model import FRESH, Document, Finding, Remedy
 from birthright.reports.order import FIRST, RISKS
 

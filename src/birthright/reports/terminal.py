@@ -13,7 +13,7 @@ from birthright.reports.headline import Tone, headline
 from birthright.reports.interface import Report
 from birthright.reports.order import FIRST, RISKS
 from birthright.reports.organization import Accounts, named, print_coverage, print_units, print_worst
-from birthright.reports.standing import print_changes, print_fixed, print_waivers
+from birthright.reports.status import print_changes, print_fixed, print_waivers
 from birthright.reports.subjects import age_of
 from birthright.reports.survey import SHOWN, Sample, Survey, survey
 from birthright.text import printable, write_console

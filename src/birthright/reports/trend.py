@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from birthright.findings.model import PastScan
-from birthright.findings.series import Series
+from birthright.history.series import Series
 from birthright.text import cell, printable, write_console
 from birthright.times import format_instant
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from birthright.findings.model import Finding
 from birthright.reports.html.scales import LONGEST, LogScale, Tick, short
-from birthright.reports.html.standings import Standing
+from birthright.reports.html.statuses import Standing
 
 WIDTH = 960
 HEIGHT = 380

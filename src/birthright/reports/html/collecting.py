@@ -7,7 +7,7 @@ from operator import attrgetter
 from birthright.findings.model import Document, Finding
 from birthright.reports.html.ages import Ages
 from birthright.reports.html.gaps import Gaps
-from birthright.reports.html.standings import standing_of, weight_of
+from birthright.reports.html.statuses import standing_of, weight_of
 from birthright.reports.order import FIRST
 from birthright.reports.survey import Survey
 

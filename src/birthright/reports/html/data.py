@@ -8,7 +8,7 @@ import msgspec
 
 from birthright.findings.model import Document, Evidence, Finding, Remedy, Waiver
 from birthright.policies.page import Page
-from birthright.reports.html.standings import WORDS, standing_of
+from birthright.reports.html.statuses import WORDS, standing_of
 from birthright.reports.remedies import (
     AWS_CLI,
     BIRTHRIGHT,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from birthright.errors import UsageError
 from birthright.findings.model import Document, Finding
 from birthright.reports.html.scales import LONGEST, LogScale, Tick, short
-from birthright.reports.html.standings import Standing
+from birthright.reports.html.statuses import Standing
 from birthright.reports.order import FIRST
 from birthright.times import format_duration, parse_duration
 

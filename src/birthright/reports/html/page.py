@@ -18,7 +18,7 @@ from birthright.reports.html import ages, gaps, trend
 from birthright.reports.html.collecting import Collected
 from birthright.reports.html.data import Commands, data_of
 from birthright.reports.html.reading import reading_of
-from birthright.reports.html.standings import WORDS, standing_of
+from birthright.reports.html.statuses import WORDS, standing_of
 from birthright.reports.html.text import Pages
 from birthright.reports.html.trend import draw_trend
 from birthright.reports.interface import Report

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from birthright.facts.reach import WHOLE, accounts_in, reach_of
+from birthright.facts.coverage import WHOLE, accounts_in, reach_of
 from birthright.findings.model import CoverageLine, Document
 
 _MOST = 100

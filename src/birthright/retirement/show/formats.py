@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TextIO
 
 from birthright.errors import UsageError
-from birthright.retirement.plan import Plan
+from birthright.retirement.planning.plan import Plan
 
 Renderer = Callable[[Plan, TextIO], None]
 

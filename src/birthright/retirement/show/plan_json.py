@@ -2,8 +2,8 @@
 
 from typing import TextIO
 
-from birthright.retirement.plan import Plan
-from birthright.retirement.plan_file import encode_plan
+from birthright.retirement.planning.plan import Plan
+from birthright.retirement.planning.plan_file import encode_plan
 
 
 def render(plan: Plan, out: TextIO) -> None:

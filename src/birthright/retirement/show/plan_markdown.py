@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TextIO
 
-from birthright.retirement import aws_cli
-from birthright.retirement.plan import Item, Plan
+from birthright.retirement.planning import aws_cli
+from birthright.retirement.planning.plan import Item, Plan
 from birthright.retirement.show.words import last_use, place
 from birthright.text import counted, printable
 from birthright.times import format_duration, format_instant

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from birthright.retirement.model import Terms
-from birthright.retirement.plan import Item, Plan
+from birthright.retirement.planning.plan import Item, Plan
 from birthright.retirement.show.words import last_use, named, place
 from birthright.text import counted, printable, write_console
 from birthright.times import format_duration

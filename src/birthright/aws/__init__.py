@@ -1,0 +1,1 @@
+"""Everything that talks to AWS over the wire: sessions, signing, HTTP, roles, pacing, errors."""

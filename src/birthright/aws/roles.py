@@ -1,0 +1,199 @@
+"""Many accounts through one user's configuration: takes on a role in each, and lends everybody one pool.
+
+Every account's IAM is asked at the same host, so connections (and their TLS) are made once and not ten
+thousand times. A role's credentials are renewed well before they end.
+"""
+
+import asyncio
+import re
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from xml.etree.ElementTree import Element
+
+import msgspec
+
+from birthright.aws.async_pacing import Pacer
+from birthright.aws.query_client import OPEN, Gate, QueryClient
+from birthright.aws.session import AwsSession, Endpoint, Session
+from birthright.aws.signing import Credentials
+from birthright.aws.sts import caller_arn
+from birthright.errors import AccessDeniedError, AnswerError, CredentialsError
+from birthright.secret import Secret
+from birthright.times import now, parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from birthright.aws.http import Pool, Response
+
+# AWS allows 600 a second in an account and Region, for everybody in it; this many at a time is less.
+_ASSUMING = 48
+_RENEW_EARLY = timedelta(minutes=5)
+_CREDENTIALS = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
+_ARN = re.compile(r"arn:(?P<partition>[a-z0-9-]+):[a-z]+::(?P<account>\d{12}):", re.ASCII)
+
+
+class Role(msgspec.Struct, frozen=True):
+    """Which role is taken on, and how. `name` may hold a path (`audit/birthright`).
+
+    `duration` is how long credentials are good for: 15 minutes to 12 hours, by the role's own maximum;
+    one hour at most where the caller is a role already.
+    """
+
+    name: str = "birthright"
+    external_id: str | None = None
+    session_name: str = "birthright"
+    duration: timedelta = timedelta(hours=1)
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who asks: what GetCallerIdentity says."""
+
+    account_id: str
+    partition: str
+    arn: str
+
+
+class LentPool:
+    """A pool that many use; it is its owner's to close."""
+
+    def __init__(self, pool: "Pool") -> None:
+        self._pool = pool
+        self.host = pool.host
+
+    async def post(self, headers: "Mapping[str, str]", body: bytes) -> "Response":
+        """Send one POST and read its answer."""
+        return await self._pool.post(headers, body)
+
+    def close(self) -> None:
+        """Leave the pool open for the others."""
+
+
+class Roles:
+    """Sessions in other accounts, made from one user's own. For one event loop; `close` it at the end."""
+
+    def __init__(self, session: AwsSession, role: Role, gate: Gate = OPEN) -> None:
+        self.user = session
+        self._role = role
+        self._endpoints: dict[str, Endpoint] = {}
+        self._pools: dict[str, Pool] = {}
+        self.own: Session = _Borrowed(session, self)
+        self._pacer, self._gate = Pacer(_ASSUMING), gate
+
+    async def caller(self) -> Caller:
+        """Ask who asks. Raises ReadError."""
+        arn = await caller_arn(self.sts())
+        found = _ARN.match(arn)
+        if found is None:
+            raise AnswerError(f"GetCallerIdentity: {arn[:100]!r} names no account")
+        return Caller(found["account"], found["partition"], arn)
+
+    def session(self, account_id: str, partition: str, role: str | None = None) -> "RoleSession":
+        """Return a session in an account; `role` is a name or an ARN, by default the one for all."""
+        arn = role if role and role.startswith("arn:") else None
+        name = (role or self._role.name).strip("/")
+        return RoleSession(self, arn or f"arn:{partition}:iam::{account_id}:role/{name}")
+
+    def sts(self) -> QueryClient:
+        """Return a client that asks STS with the user's own credentials, at the pace of all that do."""
+        return QueryClient(self.own, "sts", self._pacer, self._gate)
+
+    async def assume(self, sts: QueryClient, role_arn: str) -> tuple[Credentials, datetime]:
+        """Take on a role; return its credentials and when they end (UTC).
+
+        Raises AccessDeniedError if the role does not let us in or is not there, CredentialsError if our own
+        credentials are no good, or ReadError.
+        """
+        wishes = {"ExternalId": self._role.external_id} if self._role.external_id else {}
+        try:
+            result = await sts.call(
+                "AssumeRole",
+                RoleArn=role_arn,
+                RoleSessionName=self._role.session_name,
+                DurationSeconds=str(int(self._role.duration.total_seconds())),
+                **wishes,
+            )
+        except AccessDeniedError as error:
+            hint = "the role is not there, or does not trust the caller; its template is in deploy/"
+            raise AccessDeniedError(error.message, hint, error.code) from None
+        return _read_credentials(result)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for pool in self._pools.values():
+            pool.close()
+
+    def endpoint(self, service: str) -> Endpoint:
+        """Return a service's endpoint, found once."""
+        if service not in self._endpoints:
+            self._endpoints[service] = self.user.endpoint(service)
+        return self._endpoints[service]
+
+    def pool(self, endpoint: Endpoint) -> LentPool:
+        """Lend the endpoint's one pool."""
+        if endpoint.url not in self._pools:
+            self._pools[endpoint.url] = self.user.pool(endpoint)
+        return LentPool(self._pools[endpoint.url])
+
+
+class _Borrowed:
+    """The user's own credentials, with the pools and endpoints of everybody."""
+
+    def __init__(self, session: AwsSession, roles: Roles) -> None:
+        self.credentials = session.credentials
+        self.endpoint = roles.endpoint
+        self.pool = roles.pool
+
+
+class RoleSession:
+    """One account through a role, which is taken on when its credentials are first needed.
+
+    `sts` counts what that cost.
+    """
+
+    def __init__(self, roles: Roles, role_arn: str) -> None:
+        self._roles = roles
+        self._arn = role_arn
+        self._credentials: Credentials | None = None
+        self._renew_at: datetime | None = None
+        self._renewing = asyncio.Lock()
+        self.sts = roles.sts()
+        self.endpoint = roles.endpoint
+        self.pool = roles.pool
+
+    async def credentials(self) -> Credentials:
+        """Return what to sign with now; credentials that end soon are renewed first, by one for all."""
+        if self._is_due():
+            async with self._renewing:
+                if self._is_due():
+                    await self._renew()
+        assert self._credentials is not None  # noqa: S101  for the type checker
+        return self._credentials
+
+    def _is_due(self) -> bool:
+        return self._credentials is None or self._renew_at is None or now() >= self._renew_at
+
+    async def _renew(self) -> None:
+        asked_at = now()
+        self._credentials, ends_at = await self._roles.assume(self.sts, self._arn)
+        if ends_at <= asked_at:
+            raise CredentialsError(
+                "the role's credentials seem to have expired already", "set this machine's clock"
+            )
+        # Short-lived ones are renewed after half of their time.
+        self._renew_at = ends_at - min(_RENEW_EARLY, (ends_at - asked_at) / 2)
+
+
+def _read_credentials(result: Element) -> tuple[Credentials, datetime]:
+    found = result.find("Credentials")
+    if found is None:
+        raise AnswerError("AssumeRole: the answer holds no credentials")
+    texts = [found.findtext(name) for name in _CREDENTIALS]
+    if not all(texts):
+        raise AnswerError("AssumeRole: the credentials in the answer are not whole")
+    key_id, secret, token, expiration = (text or "" for text in texts)
+    try:
+        ends_at = parse_instant(expiration)
+    except (ValueError, OverflowError):
+        raise AnswerError("AssumeRole: the answer does not say when the credentials end") from None
+    return Credentials(key_id, Secret(secret), Secret(token)), ends_at

@@ -1,0 +1,96 @@
+"""What a document says beside its findings: coverage, and counts by policy, account and unit."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from birthright.facts.coverage import accounts_in
+from birthright.facts.model import UNKNOWN
+from birthright.findings.model import AccountLine, CoverageLine, OuLine, PolicyLine, Summary
+from birthright.policies.evaluator import Counts, Tally
+from birthright.policies.page import show_value
+from birthright.policies.scope import Scope
+
+_NOTHING = Counts(0, 0, 0)
+
+
+def summary_of(scope: Scope, tallies: Iterable[Tally]) -> Summary:
+    """Count what the accounts hold that somebody was to ask, and what all policies say."""
+    failed, unjudged, passed = _sum(tally.total for tally in tallies)
+    unknown = _unknown(scope)
+    return Summary(
+        accounts=sum(len(unknown) if one.account_id == UNKNOWN else 1 for one in scope.holdings),
+        principals=sum(one.principals for one in scope.holdings),
+        access_keys=sum(one.access_keys for one in scope.holdings),
+        fail=failed,
+        unknown=unjudged,
+        passed=passed,
+    )
+
+
+def coverage_lines(scope: Scope) -> tuple[CoverageLine, ...]:
+    """Say what was asked and answered."""
+    names = CoverageLine.__struct_fields__
+    return tuple(CoverageLine(*(getattr(row, name) for name in names)) for row in scope.coverage)
+
+
+def policy_line(tally: Tally) -> PolicyLine:
+    """Say how a policy was run, and what it found."""
+    front, total = tally.page.front, tally.total
+    return PolicyLine(
+        id=front.id,
+        title=front.title,
+        risk=front.risk,
+        effort=front.effort,
+        parameters={name: show_value(value) for name, value in tally.parameters.items()},
+        fail=total.failed,
+        unknown=total.unknown,
+        passed=total.passed,
+        sha256=tally.page.sha256,
+    )
+
+
+def account_lines(scope: Scope, tallies: Sequence[Tally]) -> tuple[AccountLine, ...]:
+    """Count by account; the accounts that nobody was to ask are left out."""
+    counts: dict[str, Counts] = {}
+    for tally in tallies:
+        for account, own in tally.accounts.items():
+            counts[account] = _sum((counts.get(account, _NOTHING), own))
+        for account in tally.unread:
+            counts[account] = _sum((counts.get(account, _NOTHING), Counts(0, 1, 0)))
+    names = {row.account_id: row.account_name for row in scope.coverage if row.account_name}
+    names |= {row.account_id: row.account_name for row in scope.accounts.values() if row.account_name}
+    names |= {UNKNOWN: ", ".join(filter(None, _unknown(scope)))} if UNKNOWN in names else {}
+    paths = {row.account_id: row.ou_path for row in scope.accounts.values()}
+    return tuple(
+        AccountLine(i, principals, keys, active, names.get(i), paths.get(i), *counts.get(i, _NOTHING))
+        for i, principals, keys, active, _ in scope.holdings
+    )
+
+
+def ou_lines(scope: Scope, accounts: Iterable[AccountLine]) -> tuple[OuLine, ...]:
+    """Add the accounts of each organizational unit up, by path; none where no unit is known."""
+    units: dict[str, list[AccountLine]] = defaultdict(list)
+    for line in accounts:
+        if line.ou_path is not None:
+            units[line.ou_path].append(line)
+    return tuple(
+        OuLine(
+            path,
+            len(lines),
+            sum(line.principals for line in lines),
+            sum(line.access_keys for line in lines),
+            sum(line.fail for line in lines),
+            sum(line.unknown for line in lines),
+            sum(scope.reach.get(line.account_id) != "read" for line in lines),
+        )
+        for path, lines in sorted(units.items())
+    )
+
+
+def _unknown(scope: Scope) -> list[str | None]:
+    """Name the accounts whose ids nobody said."""
+    return [name for account, name in accounts_in(scope.coverage) if account == UNKNOWN]
+
+
+def _sum(counts: Iterable[Counts]) -> Counts:
+    return Counts(*map(sum, zip(*counts, (0, 0, 0), strict=True)))

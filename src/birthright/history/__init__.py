@@ -1,0 +1,1 @@
+"""Earlier scans, and how findings stand against them."""

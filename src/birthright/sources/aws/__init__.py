@@ -1,1 +1,0 @@
-"""One AWS account, read over HTTPS: few calls, signed here, paced by what AWS answers."""

@@ -1,0 +1,1 @@
+"""Findings that were accepted: the file, its entries, what they cover."""
