@@ -6,7 +6,15 @@ from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from birthright.findings.model import CoverageLine, Document, Evidence, Finding, PolicyLine, Scan, Summary
+from birthright.findings.model import (
+    CoverageSummary,
+    Document,
+    Evidence,
+    Finding,
+    PolicySummary,
+    Scan,
+    Summary,
+)
 from birthright.policies.pack import load_pack
 from birthright.reports.formats import FORMATS, renderer
 from birthright.reports.interface import Report
@@ -98,10 +106,10 @@ def _write(form: str, path: Path) -> None:
         scan=Scan("20261122T100000Z-000000", AS_OF, "0", "keys"),
         summary=Summary(accounts, FINDINGS, FINDINGS, FINDINGS, 0, 0),
         coverage=tuple(
-            CoverageLine(f"{100000000000 + place}", "ListAccessKeys", "ok", "", 1, 1, 0, 0.1, None)
+            CoverageSummary(f"{100000000000 + place}", "ListAccessKeys", "ok", "", 1, 1, 0, 0.1, None)
             for place in range(accounts)
         ),
-        policies=(PolicyLine(POLICY, front.title, front.risk, front.effort, {}, FINDINGS, 0, 0),),
+        policies=(PolicySummary(POLICY, front.title, front.risk, front.effort, {}, FINDINGS, 0, 0),),
         findings=Made(),
     )
     with path.open("w", encoding="utf-8") as out:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from birthright.findings.document import Selection, build_document
+from birthright.findings.document import Judging, build_document
 from birthright.findings.model import Document
 from birthright.history.compare import compare
-from birthright.history.earlier import Judged, past_of
+from birthright.history.earlier import SavedScan, past_of
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.pack import load_pack
 from birthright.scans.record import TABLES, File, Part, ScanInfo
@@ -31,7 +31,7 @@ def rows() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         store = FolderStore(Path(folder))
         infos = [_write(Path(folder), days) for days in range(EARLIER, -1, -1)]
-        judged = Judged(store, infos[-1], load_pack(), Selection())
+        judged = SavedScan(store, infos[-1], load_pack(), Judging())
         _judge(judged)
         alone = statistics.median(_cpu(lambda: _judge(judged)) for _ in range(RUNS))
         cold = _cpu(lambda: _compare(judged))
@@ -67,12 +67,12 @@ def _write(folder: Path, days: int) -> ScanInfo:
     return info
 
 
-def _judge(judged: Judged) -> Document:
+def _judge(judged: SavedScan) -> Document:
     evaluator = Evaluator(judged.store.local(f"scans/{judged.info.id}"), judged.info.as_of)
     return build_document(judged.info, evaluator, judged.pages, judged.selection)
 
 
-def _compare(judged: Judged) -> None:
+def _compare(judged: SavedScan) -> None:
     document = compare(_judge(judged), past_of(judged, "last"))
     assert document.changes
     assert document.changes.persisting > 0.9 * len(document.findings)

@@ -12,7 +12,7 @@ import duckdb
 
 from birthright.facts.model import Coverage
 from birthright.facts.schema import ACCESS_KEYS, COVERAGE, PRINCIPALS, READ, to_table
-from birthright.findings.document import Selection, build_document
+from birthright.findings.document import Judging, build_document
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.pack import choose, load_pack
 from birthright.scans.record import ScanInfo
@@ -129,7 +129,7 @@ def _judge(folder: Path) -> None:
     """Be the process that is measured: it makes the document, all but the text of each finding."""
     info = ScanInfo(id="20261122T100000Z-000000", as_of=AS_OF, tool_version="0", depth="keys", complete=True)
     evaluator = Evaluator(folder, AS_OF)
-    document = build_document(info, evaluator, load_pack(), Selection(), evidence=False)
+    document = build_document(info, evaluator, load_pack(), Judging(), evidence=False)
     assert document.summary.fail == len(document.findings)
 
 

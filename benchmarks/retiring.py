@@ -14,7 +14,7 @@ import msgspec
 
 from birthright.findings.read import load_document
 from birthright.retirement.model import Terms
-from birthright.retirement.planning.candidates import Choices
+from birthright.retirement.planning.candidates import PlanRequest
 from birthright.retirement.planning.plan import Plan, build_plan, digest_of
 from birthright.retirement.planning.plan_file import save_plan
 from birthright.times import format_instant
@@ -151,7 +151,7 @@ def _planned(folder: Path, box: SandboxProcess, account_id: str) -> Plan:
     found = folder / f"{account_id}.json"
     scan = [BIRTHRIGHT, "scan", "--format", "json", "-o", str(found)]
     run(scan, {**box.environment, **_credentials(box, account_id)})
-    choices = Choices(handover="secrets-manager:birthright/{user_name}", max_keys=KEYS, max_share=1.0)
+    choices = PlanRequest(handover="secrets-manager:birthright/{user_name}", max_keys=KEYS, max_share=1.0)
     return build_plan(load_document(found), Terms(), choices, datetime.now(UTC).replace(microsecond=0))
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import msgspec
 
-from birthright.fleet.counts import Counts
+from birthright.fleet.counts import ScanProgress
 from birthright.fleet.dask_engine import read_with, workers_at
-from birthright.fleet.listing import Wanted
-from birthright.fleet.run import Fleet, Orders
+from birthright.fleet.listing import AccountSelection
+from birthright.fleet.run import Fleet, ManyAccounts
 from birthright.sandbox import Sandbox
 from birthright.scans.record import ScanInfo, new_scan_id
 from birthright.scans.store import FolderStore
@@ -49,7 +49,7 @@ async def _read(workers: int, times: int) -> None:
 
 
 def _fleet(folder: Path, number: int) -> Fleet:
-    orders = Orders(Wanted(org=True), options=Options(depth="report"))
+    orders = ManyAccounts(AccountSelection(org=True), options=Options(depth="report"))
     as_of = now() + timedelta(seconds=number)
     info = ScanInfo(
         id=new_scan_id(as_of),
@@ -59,7 +59,7 @@ def _fleet(folder: Path, number: int) -> Fleet:
         complete=False,
         extra={"fleet": msgspec.to_builtins(orders)},
     )
-    return Fleet(orders, ScanWriter.begin(FolderStore(folder), info), Counts())
+    return Fleet(orders, ScanWriter.begin(FolderStore(folder), info), ScanProgress())
 
 
 if __name__ == "__main__":

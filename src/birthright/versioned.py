@@ -11,7 +11,7 @@ from birthright.errors import UsageError
 T = TypeVar("T")
 
 
-class Form(msgspec.Struct, frozen=True, kw_only=True):
+class VersionedFormat(msgspec.Struct, frozen=True, kw_only=True):
     """What is expected: its schema, how to say that a file is something else, the error and its hint.
 
     longest: bytes; whatever is larger is something else.
@@ -24,7 +24,7 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
     longest: int
 
 
-def read_versioned(path: Path, kind: type[T], form: Form) -> T:
+def read_versioned(path: Path, kind: type[T], form: VersionedFormat) -> T:
     """Read a file. Raises the form's error: it cannot be read, is too large, other, damaged or newer."""
     try:
         with path.open("rb") as file:
@@ -43,14 +43,14 @@ class _Versioned(msgspec.Struct):
     schema: str
 
 
-def _decoded(data: bytes, kind: type[T], path: Path, otherwise: str, form: Form) -> T:
+def _decoded(data: bytes, kind: type[T], path: Path, otherwise: str, form: VersionedFormat) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise form.error(f"{path} {otherwise}: {error}", form.hint) from None
 
 
-def _check_version(schema: str, path: Path, form: Form) -> None:
+def _check_version(schema: str, path: Path, form: VersionedFormat) -> None:
     kind, _, version = form.schema.partition("/")
     found_kind, _, found = schema.partition("/")
     if found_kind != kind or not re.fullmatch(r"[0-9]{1,9}", found):

@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from birthright.aws.http import ConnectionLostError, Limits, Pool, Response, TimedOutError
+from birthright.aws.http import ConnectionLostError, HttpLimits, Pool, Response, TimedOutError
 from birthright.errors import AnswerError, ReadError, UsageError
 from transport_helpers import OK, Answers, Last, Server, listening, run_jumping, serving
 
-SMALL = Limits(connect_seconds=2, answer_seconds=30, head_bytes=4096, body_bytes=10_000)
+SMALL = HttpLimits(connect_seconds=2, answer_seconds=30, head_bytes=4096, body_bytes=10_000)
 SILENCE = None
 
 

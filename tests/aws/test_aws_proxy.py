@@ -12,13 +12,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from birthright.aws.http import ConnectionLostError, Limits, Pool
+from birthright.aws.http import ConnectionLostError, HttpLimits, Pool
 from birthright.errors import ReadError, UsageError
 from birthright.times import now
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-QUICK = Limits(connect_seconds=2, answer_seconds=0.3, head_bytes=64 << 10, body_bytes=1 << 20)
+QUICK = HttpLimits(connect_seconds=2, answer_seconds=0.3, head_bytes=64 << 10, body_bytes=1 << 20)
 
 
 @asynccontextmanager

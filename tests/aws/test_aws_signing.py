@@ -11,7 +11,7 @@ from botocore.credentials import Credentials as TheirCredentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from birthright.aws.signing import CONTENT_TYPE, Credentials, Scope, sign
+from birthright.aws.signing import CONTENT_TYPE, Credentials, CredentialScope, sign
 from birthright.errors import CredentialsError
 from birthright.secret import Secret
 
@@ -22,7 +22,9 @@ MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1), timezones=st.
 TOKENS = st.none() | st.text(LETTERS, min_size=1, max_size=400)
 
 
-def theirs(body: bytes, host: str, scope: Scope, known: Credentials, moment: datetime) -> dict[str, str]:
+def theirs(
+    body: bytes, host: str, scope: CredentialScope, known: Credentials, moment: datetime
+) -> dict[str, str]:
     """Sign with botocore."""
     request = AWSRequest("POST", f"https://{host}/", data=body, headers={"Content-Type": CONTENT_TYPE})
     request.context["payload_signing_enabled"] = True
@@ -36,14 +38,14 @@ def theirs(body: bytes, host: str, scope: Scope, known: Credentials, moment: dat
 @settings(deadline=None)
 @given(
     form=FORMS,
-    scope=st.builds(Scope, NAMES, NAMES),
+    scope=st.builds(CredentialScope, NAMES, NAMES),
     key=st.text(LETTERS[:62], min_size=1),
     secret=st.text(LETTERS, min_size=1),
     token=TOKENS,
     moment=MOMENTS,
 )
 def test_every_form_is_signed_as_botocore_signs_it(
-    form: str, scope: Scope, key: str, secret: str, token: str | None, moment: datetime
+    form: str, scope: CredentialScope, key: str, secret: str, token: str | None, moment: datetime
 ) -> None:
     """For any form, place, credentials and time, the headers are those of botocore's SigV4Auth."""
     known = Credentials(key, Secret(secret), Secret(token) if token else None)
@@ -56,14 +58,14 @@ def test_raw_bytes_and_unusual_hosts_are_signed_alike() -> None:
     """Unicode that nobody quoted, and a host with a port, change nothing."""
     known, moment = Credentials("AKIA", Secret("s")), datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     for host in ("localhost:5000", "[::1]:5000", "iam.cn-north-1.amazonaws.com.cn"):
-        ours = sign("Name=Zoë ☃".encode(), host, Scope("cn-north-1", "iam"), known, moment)
-        expected = theirs("Name=Zoë ☃".encode(), host, Scope("cn-north-1", "iam"), known, moment)
+        ours = sign("Name=Zoë ☃".encode(), host, CredentialScope("cn-north-1", "iam"), known, moment)
+        expected = theirs("Name=Zoë ☃".encode(), host, CredentialScope("cn-north-1", "iam"), known, moment)
         assert ours["authorization"] == expected["authorization"]
 
 
 def test_a_moment_in_another_time_zone_is_the_same_moment() -> None:
     """The stamp is UTC, whatever the zone of the moment given."""
-    known, scope = Credentials("AKIA", Secret("s")), Scope("us-east-1", "iam")
+    known, scope = Credentials("AKIA", Secret("s")), CredentialScope("us-east-1", "iam")
     moment = datetime(2026, 1, 1, 0, 30, tzinfo=UTC)
     elsewhere = moment.astimezone(timezone(timedelta(hours=-8)))
     assert sign(b"", "h", scope, known, moment) == sign(b"", "h", scope, known, elsewhere)
@@ -71,7 +73,7 @@ def test_a_moment_in_another_time_zone_is_the_same_moment() -> None:
 
 def test_two_secrets_of_one_day_sign_differently() -> None:
     """The kept signing key belongs to one secret."""
-    moment, scope = datetime(2026, 1, 1, tzinfo=UTC), Scope("us-east-1", "iam")
+    moment, scope = datetime(2026, 1, 1, tzinfo=UTC), CredentialScope("us-east-1", "iam")
     first = sign(b"", "h", scope, Credentials("AKIA", Secret("one")), moment)
     second = sign(b"", "h", scope, Credentials("AKIA", Secret("two")), moment)
     assert first["authorization"] != second["authorization"]

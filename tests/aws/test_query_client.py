@@ -18,7 +18,7 @@ from birthright.aws.async_pacing import Pacer
 from birthright.aws.http import ConnectionLostError, Response
 from birthright.aws.query_client import _THROTTLES, QueryClient, _read
 from birthright.aws.session import AwsSession, Endpoint
-from birthright.aws.signing import Credentials, Scope
+from birthright.aws.signing import Credentials, CredentialScope
 from birthright.errors import (
     AccessDeniedError,
     AnswerError,
@@ -61,7 +61,7 @@ class Aws:
 
     def endpoint(self, service: str) -> Endpoint:
         """Be everything's endpoint."""
-        return Endpoint("https://iam.example", Scope("us-east-1", service))
+        return Endpoint("https://iam.example", CredentialScope("us-east-1", service))
 
     def pool(self, _: Endpoint) -> "Aws":
         """Be the pool, too."""
@@ -282,7 +282,7 @@ def _client_for(box: Sandbox) -> QueryClient:
     real = AwsSession
     session = SimpleNamespace(
         credentials=credentials,
-        endpoint=lambda service: Endpoint(box.url, Scope("us-east-1", service)),
+        endpoint=lambda service: Endpoint(box.url, CredentialScope("us-east-1", service)),
         pool=lambda endpoint: real.pool(_Plain(), endpoint),  # type: ignore[arg-type]
     )
     return QueryClient(cast("AwsSession", session), "iam", Pacer(20))

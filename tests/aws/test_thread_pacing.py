@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from birthright.aws.thread_pacing import Pace
+from birthright.aws.thread_pacing import ThreadPacer
 from birthright.sandbox.faults import Throttle
 
 
@@ -19,7 +19,7 @@ class Town:
         self.now = 0.0
         self.throttle = Throttle(lambda: self.now)
         self.throttle.limit(rate, burst)
-        self.pace = Pace(self._pass, lambda: self.now)
+        self.pace = ThreadPacer(self._pass, lambda: self.now)
         self.latency = latency
         self.answered_at: list[float] = []
         self.refusals = 0
@@ -122,7 +122,7 @@ def test_without_a_throttle_nobody_waits() -> None:
 def test_a_sleep_that_is_cut_short_lets_nothing_go() -> None:
     """Who is woken before the moment has come, because the run is to end, may not ask."""
     now = 100.0
-    pace = Pace(lambda _: None, lambda: now)
+    pace = ThreadPacer(lambda _: None, lambda: now)
     assert pace.wait() == now
     pace.throttled(now)
     assert pace.wait() is None

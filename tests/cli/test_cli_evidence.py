@@ -24,9 +24,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from birthright.cli.evidence import command
-from birthright.evidence.bundle import Order, make_bundle
+from birthright.evidence.bundle import BundleRequest, make_bundle
 from birthright.evidence.verifying import verify_bundle
-from birthright.findings.document import Selection
+from birthright.findings.document import Judging
 from birthright.retirement.journal.opening import open_journal
 from birthright.sandbox import Sandbox
 from cli_helpers import Birthright
@@ -300,7 +300,7 @@ def test_a_strange_bundle_says_nothing_to_a_terminal(birthright: Birthright, fol
     info = msgspec.structs.replace(saved(folder / "odd")[1], id="\x1b[31m")
     scan = folder / "odd" / "scans" / ID
     (scan / "scan.json").write_bytes(msgspec.json.encode(info))
-    make_bundle(scan, info, Order(pages=pages(), selection=Selection()), folder / "bundle.zip")
+    make_bundle(scan, info, BundleRequest(pages=pages(), selection=Judging()), folder / "bundle.zip")
     checked = birthright("evidence", "verify", "bundle.zip")
     assert (checked.code, checked.err) == (0, "")
     assert "scan \\x1b[31m of " in checked.out

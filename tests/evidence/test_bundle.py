@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from birthright.errors import StoreError, UsageError
-from birthright.evidence.bundle import Order, make_bundle
+from birthright.evidence.bundle import BundleRequest, make_bundle
 from birthright.evidence.signing import fingerprint
-from birthright.findings.document import Selection
+from birthright.findings.document import Judging
 from birthright.findings.model import Document
 from birthright.retirement.journal.opening import open_journal
 from birthright.scans.record import ScanInfo, load_tables
@@ -93,7 +93,7 @@ def test_the_same_scan_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_parameters_are_the_scans(tmp_path: Path) -> None:
     """A policy is run again with the parameters it was run with, and the manifest names them."""
-    selection = Selection(overrides={BORN: {"window": "200s"}}, folder="/home/ann/policies")
+    selection = Judging(overrides={BORN: {"window": "200s"}}, folder="/home/ann/policies")
     path = bundle(tmp_path, selection=selection)
     assert check(path).problem is None
     files = contents(path)
@@ -218,7 +218,7 @@ def test_many_accounts(tmp_path: Path) -> None:
     writer.add("one", [account()])
     writer.ask_for([])
     folder = tmp_path / "scans" / info.id
-    order = Order(pages=pages(), selection=Selection())
+    order = BundleRequest(pages=pages(), selection=Judging())
     with pytest.raises(UsageError, match="is not finished"):
         make_bundle(folder, writer.info, order, tmp_path / "bundle.zip")
     make_bundle(folder, writer.finish(), order, tmp_path / "bundle.zip")
@@ -236,7 +236,7 @@ def test_scans_of_the_first_version(tmp_path: Path) -> None:
     (folder / "scan.json").write_bytes(msgspec.json.encode(old))
     for mask in (False, True):
         out = tmp_path / f"{mask}.zip"
-        make_bundle(folder, old, Order(pages=pages(), selection=Selection(), mask=mask), out)
+        make_bundle(folder, old, BundleRequest(pages=pages(), selection=Judging(), mask=mask), out)
         assert check(out).problem is None
 
 
@@ -248,7 +248,7 @@ def test_a_damaged_scan_is_no_evidence(tmp_path: Path) -> None:
     data[len(data) // 3] ^= 1
     path.write_bytes(data)
     for mask in (False, True):
-        order = Order(pages=pages(), selection=Selection(), mask=mask)
+        order = BundleRequest(pages=pages(), selection=Judging(), mask=mask)
         with pytest.raises(StoreError, match="damaged"):
             make_bundle(folder, info, order, tmp_path / "bundle.zip")
     assert not (tmp_path / "bundle.zip").exists()
@@ -258,7 +258,7 @@ def test_a_damaged_scan_is_no_evidence(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     """One line, before anything is made."""
     folder, info = saved(tmp_path)
-    order = Order(pages=pages(), selection=Selection())
+    order = BundleRequest(pages=pages(), selection=Judging())
     with pytest.raises(StoreError, match="the directory does not exist"):
         make_bundle(folder, info, order, tmp_path / "no" / "bundle.zip")
     (tmp_path / "file").touch()
@@ -276,7 +276,7 @@ def test_a_damaged_report_is_no_evidence(tmp_path: Path) -> None:
     folder, info = saved(tmp_path, msgspec.structs.replace(account(), report=REPORT))
     (path,) = (folder / "reports").iterdir()
     path.write_bytes(REPORT.replace(b"ann", b"eve"))
-    order = Order(pages=pages(), selection=Selection(), raw=True)
+    order = BundleRequest(pages=pages(), selection=Judging(), raw=True)
     with pytest.raises(StoreError, match=f"the scan is damaged: {path} is not what was written"):
         make_bundle(folder, info, order, tmp_path / "bundle.zip")
     assert not (tmp_path / "bundle.zip").exists()

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from birthright.evidence.archive import CHUNK, AlteredError, Member, Place, Slice, Unpacking, member, pieces
+from birthright.evidence.archive import (
+    CHUNK,
+    AlteredError,
+    ArchiveMember,
+    MemberPlace,
+    Slice,
+    Unpacking,
+    member,
+    pieces,
+)
 
 NAMES = st.text("abcXYZ019._-/", min_size=1, max_size=20)
 FILES = st.dictionaries(NAMES, st.binary(max_size=50), max_size=5)
@@ -76,7 +85,7 @@ def test_files_of_other_packers_are_refused() -> None:
 
 def test_a_size_of_thousands_of_gigabytes_costs_nothing() -> None:
     """A file that says it is huge ends where the archive does."""
-    head = next(pieces([Member("a", 1 << 60, "", 0, b"")]))
+    head = next(pieces([ArchiveMember("a", 1 << 60, "", 0, b"")]))
     with pytest.raises(AlteredError, match="ends within a"):
         unpacked(head + b"few", 1)
 
@@ -85,8 +94,8 @@ def test_large_archives(tmp_path: Path) -> None:
     """Files beyond 4 GiB, and after them, are found by Python's reader (ZIP64)."""
     size = (1 << 32) + 5
     path = tmp_path / "a.zip"
-    members = [Member("small", 1, "", 0xE8B7BE43, b"a"), Member("large", size, "", 0, b"here")]
-    _write_sparsely(path, pieces([*members, Member("after", 1, "", 0xE8B7BE43, b"a")]), size)
+    members = [ArchiveMember("small", 1, "", 0xE8B7BE43, b"a"), ArchiveMember("large", size, "", 0, b"here")]
+    _write_sparsely(path, pieces([*members, ArchiveMember("after", 1, "", 0xE8B7BE43, b"a")]), size)
     with zipfile.ZipFile(path) as archive:
         assert [(info.filename, info.file_size) for info in archive.infolist()] == [
             ("small", 1),
@@ -109,7 +118,7 @@ def _write_sparsely(path: Path, data: Iterator[bytes], size: int) -> None:
 def test_many_files() -> None:
     """More files than a plain ZIP can count."""
     one = member("a", b"")
-    many = [Member(f"{number}", 0, one.sha256, 0, b"") for number in range(66_000)]
+    many = [ArchiveMember(f"{number}", 0, one.sha256, 0, b"") for number in range(66_000)]
     data = b"".join(pieces(many))
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert len(archive.namelist()) == 66_000
@@ -119,5 +128,5 @@ def test_many_files() -> None:
 def test_lines_of_a_slice(lines: list[bytes]) -> None:
     """The lines are those that were written; nothing beyond the file is read."""
     data = b"".join(line + b"\n" for line in lines)
-    place = Place("a", 3, len(data), "")
+    place = MemberPlace("a", 3, len(data), "")
     assert [*Slice(io.BytesIO(b"xyz" + data + b"beyond"), place).lines()] == lines

@@ -14,13 +14,13 @@ from birthright.errors import StoreError
 from birthright.facts.model import AccessKey, Coverage, Principal
 from birthright.facts.schema import READ, to_table
 from birthright.findings.document import (
-    Selection,
+    Judging,
     build_document,
     by_subject,
     overrides_of,
 )
 from birthright.findings.grading import exit_code
-from birthright.findings.model import AccountLine, Document, Finding, Remedy
+from birthright.findings.model import AccountSummary, Document, Finding, Remedy
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.pack import choose, load_pack
 from birthright.reports.formats import renderer
@@ -99,7 +99,7 @@ def judge(
     tables = {name: to_table(rows[name], schema) for name, schema in READ.items()}
     pages: list[Page] = choose(PAGES, [policy])
     evaluator = Evaluator(tables, NOW, as_of_earliest=earliest)
-    return build_document(INFO, evaluator, pages, Selection(), passes=passes)
+    return build_document(INFO, evaluator, pages, Judging(), passes=passes)
 
 
 def only(document: Document) -> Finding:
@@ -337,8 +337,8 @@ def test_findings_without_evidence_are_the_same_otherwise() -> None:
     rows = {"principals": (), "access_keys": (key(),), "coverage": coverage()}
     tables = {name: to_table(rows[name], schema) for name, schema in READ.items()}
     evaluator, pages = Evaluator(tables, NOW), choose(PAGES, [BORN])
-    full = only(build_document(INFO, evaluator, pages, Selection()))
-    bare = only(build_document(INFO, evaluator, pages, Selection(), evidence=False))
+    full = only(build_document(INFO, evaluator, pages, Judging()))
+    bare = only(build_document(INFO, evaluator, pages, Judging(), evidence=False))
     assert bare.evidence == ()
     assert msgspec.structs.replace(full, evidence=()) == bare
 
@@ -369,8 +369,8 @@ def test_accounts_are_counted() -> None:
     silent = Coverage("999988887777", "ListUsers", "denied")
     document = judge(keys, asked=[*coverage(), silent])
     assert document.accounts == (
-        AccountLine(ACCOUNT, 2, 2, 1, fail=1, unknown=1, passed=1),
-        AccountLine("999988887777", 0, 0, 0, unknown=1),
+        AccountSummary(ACCOUNT, 2, 2, 1, fail=1, unknown=1, passed=1),
+        AccountSummary("999988887777", 0, 0, 0, unknown=1),
     )
 
 
@@ -396,4 +396,4 @@ def test_a_scan_that_does_not_say_what_was_read_is_not_judged() -> None:
     """No coverage at all would look like an account in order, so it is told as damage."""
     empty = {name: schema.empty_table() for name, schema in READ.items()}
     with pytest.raises(StoreError, match="does not say what was read"):
-        build_document(INFO, Evaluator(empty, NOW), choose(PAGES, [BORN]), Selection())
+        build_document(INFO, Evaluator(empty, NOW), choose(PAGES, [BORN]), Judging())

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from birthright.errors import PageError
 from birthright.facts.model import AccessKey, Account, Coverage, Principal
 from birthright.facts.schema import TABLES, to_table
-from birthright.findings.document import Selection, build_document
+from birthright.findings.document import Judging, build_document
 from birthright.findings.grading import exit_code
-from birthright.findings.model import AccountLine, Document, OuLine
+from birthright.findings.model import AccountSummary, Document, OuSummary
 from birthright.findings.stream import Findings
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.pack import load_pack
@@ -118,7 +118,7 @@ def scan_of(*accounts: tuple[str, str, str | None]) -> "dict[str, pa.Table]":
 
 def judged(tables: "dict[str, pa.Table]", pages: Sequence[Page] = PAGES, batch_rows: int = 10**6) -> Document:
     """Judge such a scan."""
-    return build_document(INFO, Evaluator(tables, NOW, batch_rows), pages, Selection())
+    return build_document(INFO, Evaluator(tables, NOW, batch_rows), pages, Judging())
 
 
 def rendered(form: str, document: Document) -> str:
@@ -149,7 +149,7 @@ def test_batches_change_nothing(
     if not any(table.num_rows for name, table in tables.items() if name == "coverage"):
         return
     whole, parts = (
-        build_document(INFO, Evaluator(tables, NOW, rows), pages, Selection(), passes=passes)
+        build_document(INFO, Evaluator(tables, NOW, rows), pages, Judging(), passes=passes)
         for rows in (10**6, batch_rows)
     )
     assert isinstance(whole.findings, tuple)
@@ -164,7 +164,7 @@ def test_counts_are_those_of_the_findings(
     tables: "dict[str, pa.Table]", pages: list[Page], batch_rows: int
 ) -> None:
     """Summary, policies, accounts and units count what the findings are; nothing is counted twice."""
-    document = build_document(INFO, Evaluator(tables, NOW, batch_rows), pages, Selection(), passes=True)
+    document = build_document(INFO, Evaluator(tables, NOW, batch_rows), pages, Judging(), passes=True)
     found = list(document.findings)
     verdicts = Counter(finding.verdict for finding in found)
     summary = document.summary
@@ -236,7 +236,7 @@ def test_an_account_that_was_not_reached_is_told() -> None:
         "could not be judged: not read: the scan did not finish"
     }
     assert exit_code(document) == 3
-    assert document.ous == (OuLine("/", 2, 1, 0, 0, 1, 1),)
+    assert document.ous == (OuSummary("/", 2, 1, 0, 0, 1, 1),)
 
 
 def test_lines_have_names_and_places() -> None:
@@ -246,15 +246,15 @@ def test_lines_have_names_and_places() -> None:
     rows = [*asked("1" * 12, "read"), named, *asked("2" * 12, "read")]
     tables["coverage"] = to_table(rows, TABLES["coverage"])
     first, second = judged(tables, PAGES[:1]).accounts
-    assert first == AccountLine("1" * 12, 1, 0, 0, None, "/Prod")
-    assert second == AccountLine("2" * 12, 0, 0, 0, "two", None)
+    assert first == AccountSummary("1" * 12, 1, 0, 0, None, "/Prod")
+    assert second == AccountSummary("2" * 12, 0, 0, 0, "two", None)
 
 
 def test_a_scan_that_says_it_is_not_complete_is_not() -> None:
     """Whatever its coverage says: somebody knows better."""
     info = msgspec.structs.replace(INFO, complete=False, finished=False)
     tables = scan_of(("2" * 12, "read", None))
-    document = build_document(info, Evaluator(tables, NOW), PAGES[:1], Selection())
+    document = build_document(info, Evaluator(tables, NOW), PAGES[:1], Judging())
     assert not document.complete
     assert not document.scan.finished
     assert exit_code(document) == 3
@@ -275,6 +275,6 @@ def test_a_scan_cut_short_before_its_list_was_whole_says_so() -> None:
     rows = scan_of(("1" * 12, "read", None))
     info = msgspec.structs.replace(INFO, finished=False, complete=False, extra={"note": "no OUs"})
     for tables, listed in ((rows, True), ({**rows, "accounts": rows["accounts"][:0]}, False)):
-        document = build_document(info, Evaluator(tables, NOW), PAGES, Selection())
+        document = build_document(info, Evaluator(tables, NOW), PAGES, Judging())
         assert (document.scan.listed, document.scan.notes) == (listed, ("no OUs",))
     assert judged({**rows, "accounts": rows["accounts"][:0]}).scan.listed

@@ -9,7 +9,7 @@ from birthright.errors import UsageError
 from birthright.findings.grading import ANY, FailOn, exit_code, fail_on
 from birthright.findings.model import Document, Waiver
 from birthright.history.compare import compare
-from birthright.history.earlier import Past
+from birthright.history.earlier import Baseline
 from history_helpers import World, judged, one, past_of_documents, sequence
 
 WAIVER = Waiver("known", "ann", None, date(2026, 1, 1), date(2026, 2, 1))
@@ -75,7 +75,7 @@ def test_exit_codes_by_what_counts(scans: list[str], text: str, code: int) -> No
 
 def test_waived_failures_do_not_count() -> None:
     """A failure that was accepted is none, neither among all nor among the new ones."""
-    document = waived(compare(judged(one("active"), 0), Past()))
+    document = waived(compare(judged(one("active"), 0), Baseline()))
     assert [exit_code(document, fail_on(text)) for text in ("any", "new", "risk>=low")] == [0, 0, 0]
 
 

@@ -14,7 +14,7 @@ from birthright.errors import UsageError
 from birthright.facts.model import Account
 from birthright.fleet import accounts_file
 from birthright.fleet.accounts_file import load_accounts
-from birthright.fleet.target import Asked
+from birthright.fleet.target import Target
 
 ONE, TWO = "111122223333", "012345678901"
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -44,8 +44,8 @@ def test_csv(path: Path) -> None:
         b',,"line\nbreak", 012345678901 \r\n'
     )
     assert load_accounts(path) == (
-        Asked(Account(ONE, "Prod, main", source="file"), "birthright"),
-        Asked(Account(TWO, "line\nbreak", source="file")),
+        Target(Account(ONE, "Prod, main", source="file"), "birthright"),
+        Target(Account(TWO, "line\nbreak", source="file")),
     )
 
 
@@ -56,8 +56,8 @@ def test_what_the_aws_cli_prints(path: Path) -> None:
         {"Id": TWO, "Email": "a@example.com", "Name": "two", "Status": "ACTIVE"},
     ]
     expected = (
-        Asked(Account(ONE, "one", "CLOSED", source="file")),
-        Asked(Account(TWO, "two", "ACTIVE", source="file")),
+        Target(Account(ONE, "one", "CLOSED", source="file")),
+        Target(Account(TWO, "two", "ACTIVE", source="file")),
     )
     for document in ({"Accounts": accounts}, accounts, {"Accounts": accounts, "NextToken": None}):
         path.write_text(json.dumps(document, indent=4))
@@ -91,7 +91,7 @@ def test_csv_and_json_say_the_same(path: Path, rows: list[tuple[str, str, str]])
     path.write_bytes(written.getvalue().encode())
     found = load_accounts(path)
     assert found == tuple(
-        Asked(Account(row["id"], row["name"] or None, source="file"), row["role"] or None) for row in fields
+        Target(Account(row["id"], row["name"] or None, source="file"), row["role"] or None) for row in fields
     )
     for document in (
         fields,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from birthright.errors import UsageError
 from birthright.facts.model import Account, AccountFacts, Coverage
-from birthright.fleet.choosing import Choice, is_open, skipped
+from birthright.fleet.choosing import AccountFilter, is_open, skipped
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 A = Account("111111111111", "team-a", "ACTIVE")
@@ -27,7 +27,7 @@ TAGS = {
 
 
 def chosen(include: Sequence[str] = (), exclude: Sequence[str] = ()) -> list[Account]:
-    return Choice(include, exclude).of(ALL, lambda ids: {i: TAGS[i] for i in ids})
+    return AccountFilter(include, exclude).of(ALL, lambda ids: {i: TAGS[i] for i in ids})
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_asking_late_changes_nothing(
         wanted = not include or included or plainly(account, include)
         return wanted and not excluded and not plainly(account, exclude)
 
-    choice = Choice(include, exclude)
+    choice = AccountFilter(include, exclude)
     expected = [
         account
         for account in accounts
@@ -122,14 +122,14 @@ def test_asking_late_changes_nothing(
 def test_ids_that_nobody_has() -> None:
     """A mistyped id is wrong usage, once all accounts are known; names that match nothing are not."""
     ids = {account.account_id for account in ALL}
-    Choice(["111111111111", "nobody", "tag:no"], ["222222222222"]).check_ids(ids)
-    assert Choice(exclude=["222222222222"]).names_ids
-    assert not Choice(["nobody"], ["tag:no"]).names_ids
+    AccountFilter(["111111111111", "nobody", "tag:no"], ["222222222222"]).check_ids(ids)
+    assert AccountFilter(exclude=["222222222222"]).names_ids
+    assert not AccountFilter(["nobody"], ["tag:no"]).names_ids
     with pytest.raises(UsageError) as caught:
-        Choice(["999999999999"]).check_ids(ids)
+        AccountFilter(["999999999999"]).check_ids(ids)
     assert str(caught.value) == "--include 999999999999: there is no such account in the organization"
     with pytest.raises(UsageError, match=r"--exclude 999999999999: .* in accounts.csv"):
-        Choice(exclude=["999999999999"]).check_ids(ids, "accounts.csv")
+        AccountFilter(exclude=["999999999999"]).check_ids(ids, "accounts.csv")
 
 
 @pytest.mark.parametrize("pattern", ["", " ", "tag:", "tag: ", "1112223333", "1111222233334"])
@@ -137,7 +137,7 @@ def test_patterns_that_cannot_be_meant(pattern: str) -> None:
     """Empty patterns and ids that lost a digit are refused, not taken for names that match nothing."""
     for include, exclude in (([pattern], []), ([], [pattern])):
         with pytest.raises(UsageError):
-            Choice(include, exclude)
+            AccountFilter(include, exclude)
 
 
 @pytest.mark.parametrize("state", ["PENDING_ACTIVATION", "SUSPENDED", "PENDING_CLOSURE", "CLOSED"])

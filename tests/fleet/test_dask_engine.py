@@ -18,12 +18,12 @@ import pytest
 from birthright.aws.session import AwsSession
 from birthright.facts.model import Account
 from birthright.fleet import dask_engine as spread
-from birthright.fleet.counts import Counts
+from birthright.fleet.counts import ScanProgress
 from birthright.fleet.dask_engine import Task, _for_workers, read_batch, read_with, workers_at
-from birthright.fleet.listing import Batch, Wanted
-from birthright.fleet.reading import Limits
-from birthright.fleet.run import Fleet, Orders
-from birthright.fleet.target import Asked
+from birthright.fleet.listing import AccountSelection, Batch
+from birthright.fleet.reading import ConcurrencyLimits
+from birthright.fleet.run import Fleet, ManyAccounts
+from birthright.fleet.target import Target
 from birthright.sandbox import Sandbox
 from birthright.scans.record import load_info
 from birthright.scans.store import FolderStore
@@ -70,7 +70,7 @@ def start(box: Sandbox, folder: Path, *arguments: str) -> "subprocess.Popen[str]
 
 
 def begun(folder: Path) -> str:
-    return begin(FolderStore(folder), Orders(ORG), AS_OF).info.id
+    return begin(FolderStore(folder), ManyAccounts(ORG), AS_OF).info.id
 
 
 @pytest.fixture(scope="module")
@@ -129,24 +129,24 @@ def test_a_lost_worker_changes_nothing(box: Sandbox, whole: str, tmp_path: Path)
 
 def test_a_task_holds_no_credentials(box: Sandbox, tmp_path: Path) -> None:
     """What is sent to a worker names a role and accounts, and nothing that signs."""
-    writer = begin(FolderStore(tmp_path), Orders(ORG), AS_OF)
-    asked = tuple(Asked(Account(account)) for account in box.account_ids[1:4])
+    writer = begin(FolderStore(tmp_path), ManyAccounts(ORG), AS_OF)
+    asked = tuple(Target(Account(account)) for account in box.account_ids[1:4])
     with entered(box):
         sent = pickle.dumps((read_batch, msgspec.json.encode(task_of(tmp_path, writer, asked))))
         for name in ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"):
             assert box.environment()[name].encode() not in sent
 
 
-def task_of(folder: Path, writer: ScanWriter, asked: tuple[Asked, ...]) -> Task:
-    return Task(str(folder), writer.info.id, AS_OF, Orders(ORG), asked)
+def task_of(folder: Path, writer: ScanWriter, asked: tuple[Target, ...]) -> Task:
+    return Task(str(folder), writer.info.id, AS_OF, ManyAccounts(ORG), asked)
 
 
 def test_a_task_that_runs_twice_counts_once(box: Sandbox, tmp_path: Path) -> None:
     """Also where a third one overlaps: each account is there once, as if read in one process."""
-    writer = begin(FolderStore(tmp_path / "a"), Orders(ORG), AS_OF)
-    other = begin(FolderStore(tmp_path / "b"), Orders(ORG), AS_OF)
+    writer = begin(FolderStore(tmp_path / "a"), ManyAccounts(ORG), AS_OF)
+    other = begin(FolderStore(tmp_path / "b"), ManyAccounts(ORG), AS_OF)
     accounts = box.account_ids[1:5]
-    asked = tuple(Asked(Account(account)) for account in accounts)
+    asked = tuple(Target(Account(account)) for account in accounts)
     with entered(box):
         for some in (asked[:3], asked[:3], asked[1:4]):
             sums = msgspec.json.decode(read_batch(msgspec.json.encode(task_of(tmp_path / "a", writer, some))))
@@ -159,10 +159,10 @@ def test_a_task_that_runs_twice_counts_once(box: Sandbox, tmp_path: Path) -> Non
 
 def test_what_a_batch_had_read_is_kept(box: Sandbox, tmp_path: Path) -> None:
     """A worker whose credentials die in the middle of a batch leaves what it had read."""
-    writer = begin(FolderStore(tmp_path), Orders(ORG), AS_OF)
-    asked = tuple(Asked(Account(account)) for account in box.account_ids[1:10])
+    writer = begin(FolderStore(tmp_path), ManyAccounts(ORG), AS_OF)
+    asked = tuple(Target(Account(account)) for account in box.account_ids[1:10])
     orders = msgspec.structs.replace(
-        Orders(ORG), limits=msgspec.structs.replace(Orders(ORG).limits, working=1)
+        ManyAccounts(ORG), limits=msgspec.structs.replace(ManyAccounts(ORG).limits, working=1)
     )
     task = msgspec.structs.replace(task_of(tmp_path, writer, asked), orders=orders)
     box.faults.add("expired-token", action="AssumeRole", after=3)
@@ -172,7 +172,7 @@ def test_what_a_batch_had_read_is_kept(box: Sandbox, tmp_path: Path) -> None:
     assert len(writer.read_so_far()) == 3
     with entered(box):
         again = ScanWriter.resume(FolderStore(tmp_path), writer.info.id)
-        go(fleet_of(again, Orders(ORG)).read())
+        go(fleet_of(again, ManyAccounts(ORG)).read())
     assert again.finish().complete
 
 
@@ -287,8 +287,8 @@ def test_ctrl_c_is_told_in_two_lines(when: str, box: Sandbox, tmp_path: Path) ->
 def test_a_task_knows_its_own_accounts_only() -> None:
     """The roles and filters of all the others stay here; local workers share the calls."""
     roles = dict.fromkeys(ids(range(10000)), "a/role/of/its/own")
-    wanted = Wanted(file="accounts.csv", roles=roles, include=("x" * 1000,))
-    orders = Orders(wanted, profile="mine", limits=Limits(calls=256))
+    wanted = AccountSelection(file="accounts.csv", roles=roles, include=("x" * 1000,))
+    orders = ManyAccounts(wanted, profile="mine", limits=ConcurrencyLimits(calls=256))
     for where, profile, calls in (
         ("local:3", "mine", 85),
         ("local:999", "mine", 1),
@@ -296,9 +296,9 @@ def test_a_task_knows_its_own_accounts_only() -> None:
     ):
         sent = _for_workers(orders, where)
         assert len(msgspec.json.encode(sent)) < 1000
-        assert (sent.wanted, sent.profile, sent.limits.calls) == (Wanted(), profile, calls)
-    many = Orders(Wanted(profiles=tuple(ids(range(100)))))
-    assert _for_workers(many, "local").wanted == Wanted(profiles=(ids(range(1))[0],))
+        assert (sent.wanted, sent.profile, sent.limits.calls) == (AccountSelection(), profile, calls)
+    many = ManyAccounts(AccountSelection(profiles=tuple(ids(range(100)))))
+    assert _for_workers(many, "local").wanted == AccountSelection(profiles=(ids(range(1))[0],))
 
 
 def test_workers_that_are_there_are_used_again(
@@ -322,9 +322,9 @@ def test_workers_that_are_there_are_used_again(
     async def work() -> None:
         async with workers_at("local:1") as client:
             for writer in writers:
-                await read_with(client, Slow(some, writer, Counts()), "local:1", str(tmp_path))
+                await read_with(client, Slow(some, writer, ScanProgress()), "local:1", str(tmp_path))
 
-    some = Orders(Wanted(org=True, include=tuple(box.account_ids[:7])))
+    some = ManyAccounts(AccountSelection(org=True, include=tuple(box.account_ids[:7])))
     writers = [begin(FolderStore(tmp_path), some, AS_OF) for _ in range(2)]
     monkeypatch.setattr(spread, "_BATCH", 3)
     with entered(box):

@@ -12,12 +12,12 @@ import pytest
 from birthright.aws.roles import Role
 from birthright.errors import CredentialsError, ReadError, UsageError
 from birthright.facts.model import Account
-from birthright.fleet.account_access import Doors
+from birthright.fleet.account_access import AccountAccess
 from birthright.fleet.accounts_file import load_accounts
-from birthright.fleet.listing import Wanted
-from birthright.fleet.reading import Limits
-from birthright.fleet.run import Orders
-from birthright.fleet.target import Asked
+from birthright.fleet.listing import AccountSelection
+from birthright.fleet.reading import ConcurrencyLimits
+from birthright.fleet.run import ManyAccounts
+from birthright.fleet.target import Target
 from birthright.sandbox import Sandbox
 from birthright.scans.record import ScanInfo
 from birthright.scans.store import FolderStore
@@ -96,7 +96,7 @@ def test_the_own_account_is_entered_as_the_caller(
     """The caller's account takes no role, unless told otherwise; the facts are the same."""
     own = plain[1][box.account_id]
     assert "AssumeRole" not in status_of(own)
-    info = read(box, tmp_path, Orders(ORG, through_role=True), plain[0].as_of)
+    info = read(box, tmp_path, ManyAccounts(ORG, through_role=True), plain[0].as_of)
     found = by_account(tmp_path, info)
     assert status_of(found[box.account_id])["AssumeRole"] == "ok"
     assert {account: without(rows) for account, rows in found.items()} == {
@@ -104,12 +104,14 @@ def test_the_own_account_is_entered_as_the_caller(
     }
 
 
-@pytest.mark.parametrize("limits", [Limits(1, 1, 1), Limits(300, 3, 5), Limits(2, 40, 40)])
+@pytest.mark.parametrize(
+    "limits", [ConcurrencyLimits(1, 1, 1), ConcurrencyLimits(300, 3, 5), ConcurrencyLimits(2, 40, 40)]
+)
 def test_the_order_of_finishing_does_not_matter(
-    limits: Limits, box: Sandbox, plain: tuple[ScanInfo, dict[str, Rows]], tmp_path: Path
+    limits: ConcurrencyLimits, box: Sandbox, plain: tuple[ScanInfo, dict[str, Rows]], tmp_path: Path
 ) -> None:
     """However few calls, accounts at work and accounts begun there may be, the facts are the same."""
-    info = read(box, tmp_path, Orders(ORG, limits=limits), plain[0].as_of)
+    info = read(box, tmp_path, ManyAccounts(ORG, limits=limits), plain[0].as_of)
     assert by_account(tmp_path, info) == plain[1]
 
 
@@ -124,14 +126,14 @@ def test_accounts_are_chosen(box: Sandbox, tmp_path: Path) -> None:
     prod = {a for a, m in members.items() if m.tags.get("env") == "prod"}
     first = box.account_ids[0]
     choices = {
-        "units": (Wanted(org=True, units=(unit.id,)), dev),
-        "tags": (Wanted(org=True, include=("tag:env=prod",)), prod),
-        "names": (Wanted(org=True, include=("workload-*",), exclude=(box.account_ids[1],)),
+        "units": (AccountSelection(org=True, units=(unit.id,)), dev),
+        "tags": (AccountSelection(org=True, include=("tag:env=prod",)), prod),
+        "names": (AccountSelection(org=True, include=("workload-*",), exclude=(box.account_ids[1],)),
                   {a for a, m in members.items() if m.name.startswith("workload-")} - {box.account_ids[1]}),
-        "ids": (Wanted(org=True, include=(first,)), {first}),
+        "ids": (AccountSelection(org=True, include=(first,)), {first}),
     }  # fmt: skip
     for name, (choice, expected) in choices.items():
-        info = read(box, tmp_path / name, Orders(choice))
+        info = read(box, tmp_path / name, ManyAccounts(choice))
         assert set(by_account(tmp_path / name, info)) == expected
         assert expected
 
@@ -139,7 +141,7 @@ def test_accounts_are_chosen(box: Sandbox, tmp_path: Path) -> None:
 def test_no_account_chosen_is_told(box: Sandbox, tmp_path: Path) -> None:
     """A choice of nothing is no scan in which everything is in order."""
     with pytest.raises(UsageError, match="no account is chosen"):
-        read(box, tmp_path, Orders(Wanted(org=True, include=("nosuch*",))))
+        read(box, tmp_path, ManyAccounts(AccountSelection(org=True, include=("nosuch*",))))
 
 
 def test_a_file_names_accounts_and_roles(
@@ -177,7 +179,7 @@ def monkey_external_id(box: Sandbox, account: str, external_id: str) -> Iterator
 
 def read_file(box: Sandbox, folder: Path, file: Path, role: Role, plain: ScanInfo) -> ScanInfo:
     roles = {one.account.account_id: one.role for one in load_accounts(file) if one.role}
-    return read(box, folder, Orders(Wanted(file=str(file), roles=roles), role), plain.as_of)
+    return read(box, folder, ManyAccounts(AccountSelection(file=str(file), roles=roles), role), plain.as_of)
 
 
 def test_troubles_stay_where_they_are(
@@ -189,7 +191,7 @@ def test_troubles_stay_where_they_are(
     report = box.faults.add("report-never-completes", accounts_share=0.2)
     options = Options(report_deadline=timedelta(seconds=1))
     began = time.monotonic()
-    info = read(box, tmp_path, Orders(ORG, options=options), plain[0].as_of)
+    info = read(box, tmp_path, ManyAccounts(ORG, options=options), plain[0].as_of)
     assert time.monotonic() - began < 15
     found = by_account(tmp_path, info)
     assert not info.complete
@@ -222,7 +224,7 @@ def test_passing_failures_leave_no_trace(
     """With 500s, cut connections and throttles in a share of all answers every account is read whole."""
     for kind in ("service-failure", "cut", "throttling", "malformed", "lost"):
         box.faults.add(kind, share=0.03)
-    info = read(box, tmp_path, Orders(ORG), plain[0].as_of)
+    info = read(box, tmp_path, ManyAccounts(ORG), plain[0].as_of)
     assert info.complete
     assert by_account(tmp_path, info) == plain[1]
 
@@ -250,8 +252,8 @@ def test_an_account_that_hangs_holds_up_no_other(
     """While one account never answers, all others are read and can be kept."""
     stuck = next(a for a in box.account_ids[1:] if a not in closed(box))
     box.faults.add("hang", account=stuck, action="List*")
-    writer = begin(FolderStore(tmp_path), Orders(ORG), plain[0].as_of)
-    fleet = fleet_of(writer, Orders(ORG))
+    writer = begin(FolderStore(tmp_path), ManyAccounts(ORG), plain[0].as_of)
+    fleet = fleet_of(writer, ManyAccounts(ORG))
 
     async def until_others_are_done() -> None:
         task = asyncio.create_task(fleet.read())
@@ -267,14 +269,14 @@ def test_an_account_that_hangs_holds_up_no_other(
     again = ScanWriter.resume(FolderStore(tmp_path), writer.info.id)
     assert again.read_so_far() == set(box.account_ids) - {stuck}
     with entered(box):
-        go(fleet_of(again, Orders(ORG)).read())
+        go(fleet_of(again, ManyAccounts(ORG)).read())
     assert by_account(tmp_path, again.finish()) == plain[1]
 
 
 def test_the_list_is_kept_before_its_accounts_are_read(box: Sandbox, tmp_path: Path) -> None:
     """However slow the first account is, and however few may begin, the whole list is soon known and kept."""
     box.faults.add("hang", action="*Credential*")
-    orders = Orders(ORG, limits=Limits(calls=9, working=1, begun=1))
+    orders = ManyAccounts(ORG, limits=ConcurrencyLimits(calls=9, working=1, begun=1))
     writer = begin(FolderStore(tmp_path), orders)
     fleet = fleet_of(writer, orders)
 
@@ -309,7 +311,7 @@ def own_keys(box: Sandbox) -> dict[str, str]:
 
 def read_profiles(box: Sandbox, folder: Path, names: tuple[str, ...], **written: dict[str, str]) -> ScanInfo:
     more = profiles(folder, **written)
-    orders = Orders(Wanted(profiles=names))
+    orders = ManyAccounts(AccountSelection(profiles=names))
     writer = begin(FolderStore(folder), orders)
     with entered(box, **more) as patch:
         for name in own_keys(box):
@@ -341,7 +343,7 @@ def test_profiles_are_accounts(box: Sandbox, plain: tuple[ScanInfo, dict[str, Ro
 
 def test_a_profile_that_was_refused_is_not_forgotten(box: Sandbox, tmp_path: Path) -> None:
     """Killed right after the list was made, and gone on with: it is there, once."""
-    orders = Orders(Wanted(profiles=("one", "bad")))
+    orders = ManyAccounts(AccountSelection(profiles=("one", "bad")))
     more = profiles(tmp_path, one=own_keys(box), bad={**own_keys(box), "AWS_SECRET_ACCESS_KEY": "x" * 40})
     writer = begin(FolderStore(tmp_path), orders)
 
@@ -363,8 +365,8 @@ def test_a_profile_that_was_refused_is_not_forgotten(box: Sandbox, tmp_path: Pat
 def test_an_outage_is_seen_by_a_profile_that_answered(box: Sandbox, tmp_path: Path) -> None:
     """Where every account has credentials of its own, those of one that answered ask again."""
     more = profiles(tmp_path, one=own_keys(box))
-    doors = Doors(None, None, "aws")
-    asked = Asked(Account(box.account_id), profile="one")
+    doors = AccountAccess(None, None, "aws")
+    asked = Target(Account(box.account_id), profile="one")
     with entered(box, **more) as patch:
         for name in own_keys(box):
             patch.delenv(name)
@@ -394,7 +396,7 @@ def test_dead_credentials_end_the_scan_and_what_was_read_is_kept(
     """Nothing that our own dead credentials could not read is kept as if an account had refused it."""
     for after in (3, 40, 90):
         box.faults.clear()
-        folder, orders = tmp_path / str(after), Orders(ORG, limits=Limits(8, 6, 8))
+        folder, orders = tmp_path / str(after), ManyAccounts(ORG, limits=ConcurrencyLimits(8, 6, 8))
         writer = begin(FolderStore(folder), orders, plain[0].as_of)
         # The caller's session is over: whatever it signs is refused from now on, the own account's reads too.
         box.faults.add("expired-token", action="AssumeRole", after=after // 8)
@@ -412,7 +414,7 @@ def test_dead_credentials_end_the_scan_and_what_was_read_is_kept(
 
 def test_the_own_account_is_not_blamed_for_dead_credentials(box: Sandbox, tmp_path: Path) -> None:
     """Where the caller's own account is the last one, its refusals still end the scan and are not kept."""
-    own = Orders(Wanted(org=True, include=(box.account_id,)))
+    own = ManyAccounts(AccountSelection(org=True, include=(box.account_id,)))
     writer = begin(FolderStore(tmp_path), own)
     box.faults.add("expired-token", action="GetCallerIdentity", after=1)
     box.faults.add("expired-token", action="List*Keys", after=2)

@@ -11,16 +11,16 @@ from birthright.facts.model import Account, AccountFacts, Coverage
 from birthright.fleet import reading
 from birthright.fleet.choosing import skipped
 from birthright.fleet.outage import Outage
-from birthright.fleet.reading import Limits
-from birthright.fleet.run import Orders
-from birthright.fleet.target import Asked
+from birthright.fleet.reading import ConcurrencyLimits
+from birthright.fleet.run import ManyAccounts
+from birthright.fleet.target import Target
 from birthright.sandbox import Sandbox
 from birthright.scans.store import FolderStore
 from birthright.scans.writer import ScanWriter
 from fleet_helpers import ORG, begin, by_account, entered, fleet_of, go, ids, status_of
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
-QUICK = Orders(ORG, limits=Limits(working=40))
+QUICK = ManyAccounts(ORG, limits=ConcurrencyLimits(working=40))
 
 
 @pytest.fixture(autouse=True)
@@ -46,9 +46,9 @@ class Aws:
 
     def __init__(self, error: ReadError | None = None) -> None:
         self.error = error
-        self.asked: list[Asked | None] = []
+        self.asked: list[Target | None] = []
 
-    async def probe(self, asked: Asked | None) -> None:
+    async def probe(self, asked: Target | None) -> None:
         """Note what is asked."""
         self.asked.append(asked)
         await asyncio.sleep(0)
@@ -77,9 +77,9 @@ def test_fifty_in_a_row_are_probed_once() -> None:
     """If AWS answers they are kept as failed, and the next fifty are probed again; the last ones are left."""
     aws = Aws()
     outage = Outage(aws.probe)
-    asked = Asked(Account("1" * 12), "a/role")
+    asked = Target(Account("1" * 12), "a/role")
     outage.heard(asked, entered_ok("1" * 12))
-    outage.heard(Asked(Account("2" * 12)), silent("2" * 12))
+    outage.heard(Target(Account("2" * 12)), silent("2" * 12))
     accounts = [silent(account) for account in ids(range(120))]
     assert settle(outage, *accounts) == accounts[:100]
     assert aws.asked == [asked, asked]
@@ -112,21 +112,21 @@ def test_no_answer_ends_the_scan() -> None:
 def test_many_broken_accounts_among_many(tmp_path: Path) -> None:
     """More than fifty that cannot be entered are failed, the others read; a resume of such a rest ends."""
     with Sandbox(users=1, accounts=160, cases=False).running() as box:
-        writer = begin(FolderStore(tmp_path), Orders(ORG))
+        writer = begin(FolderStore(tmp_path), ManyAccounts(ORG))
         fault = box.faults.add("lost", action="AssumeRole", accounts_share=0.4)
         broken = {a for a in box.account_ids[1:] if box.faults.strikes_account(fault, a)}
         with entered(box):
-            go(fleet_of(writer, Orders(ORG)).read())
+            go(fleet_of(writer, ManyAccounts(ORG)).read())
             assert len(broken) > 55
             rest = tmp_path / "rest"
-            resumed = begin(FolderStore(rest), Orders(ORG))
+            resumed = begin(FolderStore(rest), ManyAccounts(ORG))
             found = by_account(tmp_path, writer.finish())
             open_ones = {a for a in broken if status_of(found[a]) == {"AssumeRole": "failed"}}
             assert len(open_ones) > 50
             resumed.ask_for([Account(account) for account in sorted(open_ones)])
             again = ScanWriter.resume(FolderStore(rest), resumed.info.id)
             before = box.calls["GetCallerIdentity"]
-            go(fleet_of(again, Orders(ORG)).read())
+            go(fleet_of(again, ManyAccounts(ORG)).read())
             assert box.calls["GetCallerIdentity"] - before == 2
     assert set(found) == set(box.account_ids)
     assert {a for a in found if "failed" in status_of(found[a]).values()} == open_ones

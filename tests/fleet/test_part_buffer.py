@@ -7,8 +7,8 @@ import pytest
 
 from birthright.errors import StoreError
 from birthright.fleet import part_buffer as gathering
-from birthright.fleet.part_buffer import Gathering, part_name
-from birthright.fleet.run import Orders
+from birthright.fleet.part_buffer import PartBuffer, part_name
+from birthright.fleet.run import ManyAccounts
 from birthright.scans.store import FolderStore
 from birthright.scans.writer import ScanWriter
 from fleet_helpers import ORG, begin, facts, go, ids
@@ -22,7 +22,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def started(folder: Path) -> ScanWriter:
-    return begin(FolderStore(folder), Orders(ORG))
+    return begin(FolderStore(folder), ManyAccounts(ORG))
 
 
 def test_all_that_was_put_is_written(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_all_that_was_put_is_written(tmp_path: Path) -> None:
     accounts = ids(range(50))
 
     async def work() -> None:
-        here = Gathering(writer)
+        here = PartBuffer(writer)
         async with here.running(), asyncio.TaskGroup() as group:
             for account in accounts:
                 group.create_task(here.put(facts(account)))
@@ -46,7 +46,7 @@ def test_what_waits_is_written_after_a_while(tmp_path: Path) -> None:
     writer = started(tmp_path)
 
     async def work() -> None:
-        here = Gathering(writer)
+        here = PartBuffer(writer)
         async with here.running():
             await here.put(facts("1" * 12))
             async with asyncio.timeout(5):
@@ -61,13 +61,13 @@ def test_what_is_left_is_written_however_it_ends(tmp_path: Path) -> None:
     writer = started(tmp_path)
 
     async def fails() -> None:
-        here = Gathering(writer)
+        here = PartBuffer(writer)
         async with here.running():
             await here.put(facts("1" * 12))
             raise StoreError("a reason of its own")
 
     async def is_cancelled() -> None:
-        here = Gathering(writer)
+        here = PartBuffer(writer)
         async with here.running():
             await here.put(facts("2" * 12))
             await asyncio.sleep(60)
@@ -92,7 +92,7 @@ def test_what_cannot_be_written_ends_the_scan(accounts: int, tmp_path: Path) -> 
     (tmp_path / "scans" / writer.info.id / "principals").write_text("a file where a folder is needed")
 
     async def work() -> None:
-        here = Gathering(writer)
+        here = PartBuffer(writer)
         async with here.running():
             for account in ids(range(accounts)):
                 await here.put(facts(account))
@@ -122,7 +122,7 @@ def test_a_slow_store_gets_parts_of_the_same_size(
     writer = started(tmp_path)
 
     async def work() -> None:
-        here = Gathering(writer)
+        here = PartBuffer(writer)
         async with here.running(), asyncio.TaskGroup() as group:
             for account in ids(range(60)):
                 group.create_task(here.put(facts(account, users)))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from birthright.fleet import progress
-from birthright.fleet.counts import Counts
+from birthright.fleet.counts import ScanProgress
 from birthright.fleet.progress import describe, shown
 from birthright.sandbox import Sandbox
 from cli_helpers import Ran
@@ -21,29 +21,30 @@ from fleet_helpers import environment_of, facts
 @pytest.mark.parametrize(
     ("counts", "seconds", "words"),
     [
-        (Counts(began=0), 1, "listing the accounts"),
-        (Counts(total=40, done=3, began=0), 1, "3 of 40 or more accounts"),
-        (Counts(total=40, listed=True, done=3, calls=50, began=0), 1, "3 of 40 accounts"),
-        (Counts(total=40, listed=True, done=10, calls=500, began=0), 10,
+        (ScanProgress(began=0), 1, "listing the accounts"),
+        (ScanProgress(total=40, done=3, began=0), 1, "3 of 40 or more accounts"),
+        (ScanProgress(total=40, listed=True, done=3, calls=50, began=0), 1, "3 of 40 accounts"),
+        (ScanProgress(total=40, listed=True, done=10, calls=500, began=0), 10,
          "10 of 40 accounts, 50 calls/s, about 30 s left"),
-        (Counts(total=40, listed=True, done=10, troubled=2, calls=500, throttled=5, began=0), 10,
+        (ScanProgress(total=40, listed=True, done=10, troubled=2, calls=500, throttled=5, began=0), 10,
          "10 of 40 accounts, 2 not read whole, 50 calls/s, 1.0% throttled, about 30 s left"),
         # What an earlier run had read says nothing of this one's speed.
-        (Counts(total=400, listed=True, before=300, done=310, calls=100, began=0), 10,
+        (ScanProgress(total=400, listed=True, before=300, done=310, calls=100, began=0), 10,
          "310 of 400 accounts, 10 calls/s, about 1 min 30 s left"),
-        (Counts(total=40, listed=True, done=40, calls=100, began=0), 10, "40 of 40 accounts, 10 calls/s"),
-        (Counts(total=40, listed=True, before=5, done=5, began=0), 10, "5 of 40 accounts"),
-        (Counts(total=40, listed=True, began=5), 5, "0 of 40 accounts"),
+        (ScanProgress(total=40, listed=True, done=40, calls=100, began=0), 10,
+         "40 of 40 accounts, 10 calls/s"),
+        (ScanProgress(total=40, listed=True, before=5, done=5, began=0), 10, "5 of 40 accounts"),
+        (ScanProgress(total=40, listed=True, began=5), 5, "0 of 40 accounts"),
     ],
 )  # fmt: skip
-def test_the_words(counts: Counts, seconds: float, words: str) -> None:
+def test_the_words(counts: ScanProgress, seconds: float, words: str) -> None:
     """How many of how many, the troubles, the speed, the throttled share, and the time left where known."""
     assert describe(counts, seconds) == words
 
 
 def test_accounts_are_counted() -> None:
     """Skipped accounts are no trouble; partial, denied and failed ones are."""
-    counts = Counts()
+    counts = ScanProgress()
     for status in ("ok", "skipped", "partial", "denied", "failed"):
         counts.add(facts("1" * 12, status=status))
     assert (counts.done, counts.troubled) == (5, 3)
@@ -54,7 +55,7 @@ def test_lines_where_nobody_watches(
 ) -> None:
     """Without a terminal a plain line comes now and then, on stderr only; a short scan says nothing."""
     assert progress._ELSEWHERE == 10
-    counts = Counts(total=2, listed=True)
+    counts = ScanProgress(total=2, listed=True)
     with shown(counts):
         time.sleep(0.05)
     assert capfd.readouterr() == ("", "")
@@ -85,7 +86,7 @@ def test_a_closed_stderr_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fails_after_a_while() -> None:
-    with shown(Counts()):
+    with shown(ScanProgress()):
         time.sleep(0.1)
         raise ZeroDivisionError
 

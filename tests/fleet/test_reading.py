@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from birthright.facts.model import Account, AccountFacts
-from birthright.fleet.reading import Budget, Limits, Turns, read_all
-from birthright.fleet.target import Asked
+from birthright.fleet.reading import Budget, ConcurrencyLimits, WorkerSlots, read_all
+from birthright.fleet.target import Target
 from fleet_helpers import facts, ids
 
 
-async def asked(accounts: list[str]) -> AsyncIterator[Asked]:
+async def asked(accounts: list[str]) -> AsyncIterator[Target]:
     for account in accounts:
-        yield Asked(Account(account))
+        yield Target(Account(account))
 
 
 @settings(max_examples=25)
@@ -25,9 +25,9 @@ def test_no_more_at_work_than_allowed(working: int, begun: int, pauses: list[int
     """Accounts at work and accounts begun stay below their limits; a pause lets another one work."""
     at_work = most = open_now = most_open = 0
     done: list[str] = []
-    turns = Turns(Limits(working=working, begun=begun))
+    turns = WorkerSlots(ConcurrencyLimits(working=working, begun=begun))
 
-    async def read(one: Asked) -> AccountFacts:
+    async def read(one: Target) -> AccountFacts:
         nonlocal at_work, most, open_now, most_open
         at_work, open_now = at_work + 1, open_now + 1
         for _ in range(pauses[int(one.account.account_id)]):
@@ -54,7 +54,7 @@ def test_a_deadline_in_a_pause_gives_no_place_away() -> None:
     """Whoever is told to stop while it waits for its place gets it all the same, as it gives one back."""
 
     async def work() -> int:
-        turns = Turns(Limits(working=1, begun=9))
+        turns = WorkerSlots(ConcurrencyLimits(working=1, begun=9))
         await turns.begin()
 
         async def impatient() -> None:
@@ -88,10 +88,10 @@ def test_a_slow_account_lends_its_place() -> None:
     done: list[str] = []
 
     async def work() -> None:
-        turns = Turns(Limits(working=1, begun=50))
+        turns = WorkerSlots(ConcurrencyLimits(working=1, begun=50))
         all_others = asyncio.Event()
 
-        async def read(one: Asked) -> AccountFacts:
+        async def read(one: Target) -> AccountFacts:
             if one.account.account_id.endswith("0"):
                 async with asyncio.timeout(10):
                     while not all_others.is_set():
@@ -113,7 +113,7 @@ def test_a_slow_store_holds_up_the_reading() -> None:
     """Accounts that wait to be kept are as many as may be begun; they leave their places at work."""
     read_ones = kept = most = 0
 
-    async def read(one: Asked) -> AccountFacts:
+    async def read(one: Target) -> AccountFacts:
         nonlocal read_ones
         read_ones += 1
         return facts(one.account.account_id)
@@ -129,7 +129,7 @@ def test_a_slow_store_holds_up_the_reading() -> None:
                 most = max(most, read_ones - kept)
                 kept += 1
 
-        await read_all(asked(ids(range(60))), read, keep, Turns(Limits(working=2, begun=7)))
+        await read_all(asked(ids(range(60))), read, keep, WorkerSlots(ConcurrencyLimits(working=2, begun=7)))
 
     asyncio.run(work())
     assert (kept, most) == (60, 7)
@@ -138,7 +138,7 @@ def test_a_slow_store_holds_up_the_reading() -> None:
 def test_the_first_error_ends_the_others() -> None:
     """An error that is no account's own is raised, and nobody is waited for."""
 
-    async def read(one: Asked) -> AccountFacts:
+    async def read(one: Target) -> AccountFacts:
         if one.account.account_id.endswith("3"):
             raise ZeroDivisionError
         await asyncio.sleep(60)
@@ -149,7 +149,7 @@ def test_the_first_error_ends_the_others() -> None:
 
     async def work() -> None:
         async with asyncio.timeout(5):
-            await read_all(asked(ids(range(5))), read, keep, Turns(Limits()))
+            await read_all(asked(ids(range(5))), read, keep, WorkerSlots(ConcurrencyLimits()))
 
     with pytest.raises(ExceptionGroup) as caught:
         asyncio.run(work())

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from birthright.errors import ReadError, StoreError, UsageError
-from birthright.fleet.reading import Limits
-from birthright.fleet.run import Orders
+from birthright.fleet.reading import ConcurrencyLimits
+from birthright.fleet.run import ManyAccounts
 from birthright.sandbox import Sandbox
 from birthright.scans.record import find_scan, list_scans, list_unfinished, load_info, load_tables
 from birthright.scans.store import FolderStore
@@ -48,9 +48,9 @@ def box() -> Iterator[Sandbox]:
 def whole(box: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return the findings of a scan that nobody interrupted."""
     folder = tmp_path_factory.mktemp("whole")
-    writer = begin(FolderStore(folder), Orders(ORG), AS_OF)
+    writer = begin(FolderStore(folder), ManyAccounts(ORG), AS_OF)
     with entered(box):
-        go(fleet_of(writer, Orders(ORG)).read())
+        go(fleet_of(writer, ManyAccounts(ORG)).read())
     info = writer.finish()
     ran = run(box, folder, "scan", "--from", info.id, *JSON)
     assert ran.returncode == 1, ran.stderr
@@ -59,7 +59,7 @@ def whole(box: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
 
 def begun(folder: Path) -> str:
     """Begin a scan that is then gone on with in other processes."""
-    return begin(FolderStore(folder), Orders(ORG), AS_OF).info.id
+    return begin(FolderStore(folder), ManyAccounts(ORG), AS_OF).info.id
 
 
 def start(box: Sandbox, folder: Path, scan_id: str) -> "subprocess.Popen[str]":
@@ -147,9 +147,9 @@ def test_killed_between_the_last_part_and_the_end(
     box: Sandbox, whole: dict[str, Any], tmp_path: Path
 ) -> None:
     """All is read and nothing says so: going on reads no account again."""
-    writer = begin(FolderStore(tmp_path), Orders(ORG), AS_OF)
+    writer = begin(FolderStore(tmp_path), ManyAccounts(ORG), AS_OF)
     with entered(box):
-        go(fleet_of(writer, Orders(ORG)).read())
+        go(fleet_of(writer, ManyAccounts(ORG)).read())
     before = box.calls["AssumeRole"]
     ran = run(box, tmp_path, "scan", "--resume", writer.info.id, *JSON)
     assert box.calls["AssumeRole"] == before
@@ -218,7 +218,7 @@ def test_what_cannot_be_gone_on_with_is_told(box: Sandbox, tmp_path: Path) -> No
     asked.write_text(text)
     with entered(box):
         writer = ScanWriter.resume(store, scan_id)
-        go(fleet_of(writer, Orders(ORG)).read())
+        go(fleet_of(writer, ManyAccounts(ORG)).read())
     parts = tmp_path / "scans" / scan_id / "parts"
     (parts / "torn.json").write_text("{")
     with pytest.raises(StoreError, match=r"torn\.json is damaged"):
@@ -233,9 +233,9 @@ def test_what_cannot_be_gone_on_with_is_told(box: Sandbox, tmp_path: Path) -> No
 
 def test_a_file_that_is_gone_is_read_again(box: Sandbox, whole: dict[str, Any], tmp_path: Path) -> None:
     """A commit that names a file that is missing or cut does not count: its accounts are read once more."""
-    writer = begin(FolderStore(tmp_path), Orders(ORG), AS_OF)
+    writer = begin(FolderStore(tmp_path), ManyAccounts(ORG), AS_OF)
     with entered(box):
-        go(fleet_of(writer, Orders(ORG)).read())
+        go(fleet_of(writer, ManyAccounts(ORG)).read())
     shutil.rmtree(tmp_path / "scans" / writer.info.id / "access_keys")
     ran = run(box, tmp_path, "scan", "--resume", writer.info.id, *JSON)
     assert document(ran.stdout) == whole
@@ -245,16 +245,16 @@ def test_a_file_that_is_gone_is_read_again(box: Sandbox, whole: dict[str, Any], 
 def test_an_outage_ends_the_scan_and_is_not_kept(tmp_path: Path) -> None:
     """When nobody can be entered any more the scan ends; what was not answered is asked again by a resume."""
     with Sandbox(users=2, accounts=120, cases=False).running() as box:
-        writer = begin(FolderStore(tmp_path), Orders(ORG), AS_OF)
+        writer = begin(FolderStore(tmp_path), ManyAccounts(ORG), AS_OF)
         box.faults.add("service-failure", action="AssumeRole", after=30)
         with entered(box), pytest.raises(ReadError, match="50 accounts in a row could not be entered"):
-            go(fleet_of(writer, Orders(ORG, limits=Limits(working=8))).read())
+            go(fleet_of(writer, ManyAccounts(ORG, limits=ConcurrencyLimits(working=8))).read())
         kept = writer.read_so_far()
         assert 0 < len(kept) <= 40
         box.faults.clear()
         resumed = ScanWriter.resume(FolderStore(tmp_path), writer.info.id)
         with entered(box):
-            go(fleet_of(resumed, Orders(ORG)).read())
+            go(fleet_of(resumed, ManyAccounts(ORG)).read())
     info = resumed.finish()
     assert info.complete
     assert len(resumed_accounts(tmp_path, info.id)) == 120
@@ -263,10 +263,10 @@ def test_an_outage_ends_the_scan_and_is_not_kept(tmp_path: Path) -> None:
 def test_a_few_accounts_that_fail_are_no_outage(tmp_path: Path) -> None:
     """Accounts that cannot be entered, fewer than fifty in a row, are recorded as failed."""
     with Sandbox(users=2, accounts=20, cases=False).running() as box:
-        writer = begin(FolderStore(tmp_path), Orders(ORG), AS_OF)
+        writer = begin(FolderStore(tmp_path), ManyAccounts(ORG), AS_OF)
         box.faults.add("service-failure", action="AssumeRole")
         with entered(box):
-            go(fleet_of(writer, Orders(ORG)).read())
+            go(fleet_of(writer, ManyAccounts(ORG)).read())
     info = writer.finish()
     assert not info.complete
     assert len(resumed_accounts(tmp_path, info.id)) == 20

@@ -13,7 +13,7 @@ import pytest
 
 from birthright.aws.session import AwsSession
 from birthright.facts.model import AccountFacts, Coverage
-from birthright.sandbox import Credentials, Sandbox
+from birthright.sandbox import Sandbox, SandboxCredentials
 from birthright.sources.account import Options, collect_account
 from birthright.times import now
 
@@ -21,7 +21,7 @@ from birthright.times import now
 def scan(
     box: Sandbox,
     options: Options | None = None,
-    credentials: Credentials | None = None,
+    credentials: SandboxCredentials | None = None,
     as_of: datetime | None = None,
 ) -> AccountFacts:
     """Read the sandbox's account, with the scanner's credentials unless others are given."""

@@ -12,10 +12,10 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from birthright.evidence.archive import member, pieces
-from birthright.evidence.bundle import Made, Order, make_bundle
-from birthright.evidence.verifying import Verification, verify_bundle
+from birthright.evidence.bundle import BundleRequest, BundleResult, make_bundle
+from birthright.evidence.verifying import BundleVerification, verify_bundle
 from birthright.facts.model import AccessKey, AccountFacts, Coverage, Principal
-from birthright.findings.document import Selection
+from birthright.findings.document import Judging
 from birthright.policies.pack import load_pack
 from birthright.policies.page import Page
 from birthright.scans.record import ScanInfo
@@ -104,14 +104,14 @@ def bundle(folder: Path, *accounts: AccountFacts, name: str = "bundle.zip", **or
     return out
 
 
-def made(folder: Path, *accounts: AccountFacts, out: Path, **order: Any) -> Made:  # noqa: ANN401
+def made(folder: Path, *accounts: AccountFacts, out: Path, **order: Any) -> BundleResult:  # noqa: ANN401
     """Make it, and return what was made."""
     store = folder / f"store-{out.name}"
-    fields = {"pages": pages(), "selection": Selection()}
-    return make_bundle(*saved(store, *accounts), Order(**{**fields, **order}), out)
+    fields = {"pages": pages(), "selection": Judging()}
+    return make_bundle(*saved(store, *accounts), BundleRequest(**{**fields, **order}), out)
 
 
-def check(path: Path, trusted: Ed25519PrivateKey | None = None) -> Verification:
+def check(path: Path, trusted: Ed25519PrivateKey | None = None) -> BundleVerification:
     return verify_bundle(path, trusted.public_key() if trusted else None)
 
 
@@ -136,7 +136,7 @@ def packed(path: Path, files: Files) -> Path:
 
 def forged(path: Path, change: Callable[[Files], object], signer: Ed25519PrivateKey | None = None) -> Path:
     """Change what is in a bundle as somebody who knows how would: all digests fit again, signed or not."""
-    from birthright.evidence.manifest import PUBLIC_KEY, SIGNATURE, SUMS, Entry, encode, sums
+    from birthright.evidence.manifest import PUBLIC_KEY, SIGNATURE, SUMS, ManifestEntry, encode, sums
     from birthright.evidence.manifest import Manifest as Form
     from birthright.evidence.signing import fingerprint, public_pem
 
@@ -152,10 +152,10 @@ def forged(path: Path, change: Callable[[Files], object], signer: Ed25519Private
     )
     signed_by = fingerprint(signer.public_key()) if signer else None
     _refit_readme(files, signed_by)
-    files[SUMS] = sums(_entries(files, Entry))
+    files[SUMS] = sums(_entries(files, ManifestEntry))
     files = dict(sorted(files.items()))
     manifest = msgspec.structs.replace(
-        manifest, files=_entries(files, Entry), signed_by=signed_by, policies=policies
+        manifest, files=_entries(files, ManifestEntry), signed_by=signed_by, policies=policies
     )
     data = encode(manifest)
     head = {"manifest.json": data}

@@ -19,9 +19,9 @@ from account_helpers import scan_in
 from birthright.cli.main import _without_groups
 from birthright.facts.model import AccountFacts, Coverage, Principal
 from birthright.facts.schema import TABLES, to_table
-from birthright.fleet.counts import Counts
-from birthright.fleet.listing import Wanted
-from birthright.fleet.run import Fleet, Orders
+from birthright.fleet.counts import ScanProgress
+from birthright.fleet.listing import AccountSelection
+from birthright.fleet.run import Fleet, ManyAccounts
 from birthright.sandbox import Sandbox
 from birthright.scans.record import ScanInfo, load_tables, new_scan_id
 from birthright.scans.store import FolderStore, Store
@@ -29,7 +29,7 @@ from birthright.scans.writer import ScanWriter
 from birthright.sources.account import Options
 from birthright.times import now
 
-ORG = Wanted(org=True)
+ORG = AccountSelection(org=True)
 _UNSTEADY = re.compile(r'"(seconds|calls|throttled)":\s*[\d.e-]+')
 _SCAN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 # Small parts, so that a short scan has many.
@@ -40,7 +40,7 @@ _MAIN = "from birthright.cli.main import main; main()"
 Rows = dict[str, list[dict[str, Any]]]
 
 
-def begin(store: Store, orders: Orders, as_of: datetime | None = None) -> ScanWriter:
+def begin(store: Store, orders: ManyAccounts, as_of: datetime | None = None) -> ScanWriter:
     """Begin a scan as the command does."""
     as_of = as_of or now()
     extra: dict[str, object] = {"selection": {}, "fleet": msgspec.to_builtins(orders)}
@@ -50,13 +50,15 @@ def begin(store: Store, orders: Orders, as_of: datetime | None = None) -> ScanWr
     return ScanWriter.begin(store, info)
 
 
-def fleet_of(writer: ScanWriter, orders: Orders) -> Fleet:
-    return Fleet(orders, writer, Counts())
+def fleet_of(writer: ScanWriter, orders: ManyAccounts) -> Fleet:
+    return Fleet(orders, writer, ScanProgress())
 
 
-def read(box: Sandbox, folder: Path, orders: Orders | None = None, as_of: datetime | None = None) -> ScanInfo:
+def read(
+    box: Sandbox, folder: Path, orders: ManyAccounts | None = None, as_of: datetime | None = None
+) -> ScanInfo:
     """Read the organization of a sandbox to the end, into a store in `folder`."""
-    orders = orders or Orders(ORG)
+    orders = orders or ManyAccounts(ORG)
     writer = begin(FolderStore(folder), orders, as_of)
     with entered(box):
         go(fleet_of(writer, orders).read())

@@ -10,17 +10,17 @@ import msgspec
 from hypothesis import strategies as st
 
 from birthright.findings.model import (
-    AccountLine,
+    AccountSummary,
     Changes,
-    CoverageLine,
+    CoverageSummary,
     Document,
     Evidence,
     Finding,
-    PolicyLine,
+    PolicySummary,
     Scan,
     Summary,
     Waiver,
-    WaiverLine,
+    WaiverSummary,
 )
 from birthright.policies.pack import load_pack
 from birthright.reports.formats import renderer
@@ -117,7 +117,7 @@ def document(*findings: Finding, **values: Any) -> Document:  # noqa: ANN401 - a
         "coverage": (asked(ACCOUNT, "ListUsers"), asked(ACCOUNT, "ListAccessKeys")),
         "policies": tuple(lines),
         "findings": findings,
-        "accounts": (AccountLine(ACCOUNT, 1, 1, 1, "prod <b>", "/Workloads"),),
+        "accounts": (AccountSummary(ACCOUNT, 1, 1, 1, "prod <b>", "/Workloads"),),
     }
     return Document(**{**usual, **values})
 
@@ -125,22 +125,22 @@ def document(*findings: Finding, **values: Any) -> Document:  # noqa: ANN401 - a
 _COUNTS = ("fail", "unknown", "passed", "waived")
 
 
-def _line(name: str, findings: tuple[Finding, ...]) -> PolicyLine:
+def _line(name: str, findings: tuple[Finding, ...]) -> PolicySummary:
     own = [f for f in findings if f.policy == name]
     waived = sum(f.waiver is not None for f in own)
     fail, unknown, passed = (sum(f.verdict == v for f in own) for v in ("fail", "unknown", "pass"))
     page = PAGES.get(name)
     title, risk = (page.front.title, page.front.risk) if page else ("A | title <b>", "high")
-    return PolicyLine(name, title, risk, "low", {"window": "7 s"}, fail - waived, unknown, passed, waived)
+    return PolicySummary(name, title, risk, "low", {"window": "7 s"}, fail - waived, unknown, passed, waived)
 
 
-def asked(account: str, source: str, status: Any = "ok", **values: Any) -> CoverageLine:  # noqa: ANN401
+def asked(account: str, source: str, status: Any = "ok", **values: Any) -> CoverageSummary:  # noqa: ANN401
     """Make a line of coverage."""
-    line = CoverageLine(account, source, status, "", 1, 1, 0, 0.1, None)
+    line = CoverageSummary(account, source, status, "", 1, 1, 0, 0.1, None)
     return msgspec.structs.replace(line, **values) if values else line
 
 
-def waiver_line(state: Any, **values: Any) -> WaiverLine:  # noqa: ANN401
+def waiver_line(state: Any, **values: Any) -> WaiverSummary:  # noqa: ANN401
     """Make a line of the waivers' file."""
     usual = {
         "policy": BORN,
@@ -150,7 +150,7 @@ def waiver_line(state: Any, **values: Any) -> WaiverLine:  # noqa: ANN401
         "findings": 0,
         "state": state,
     }
-    return WaiverLine(**{**usual, **msgspec.structs.asdict(WAIVER), **values})
+    return WaiverSummary(**{**usual, **msgspec.structs.asdict(WAIVER), **values})
 
 
 def everything() -> Document:
@@ -193,7 +193,7 @@ def any_text(draw: st.DrawFn) -> Document:
     )
     gap = asked(ACCOUNT, "ListUsers", "denied", detail=draw(text), account_name=draw(text))
     line = waiver_line("expired", reason=draw(text), owner=draw(text), user=draw(text), ticket=draw(text))
-    account = AccountLine(ACCOUNT, 1, 1, 1, draw(text), draw(text))
+    account = AccountSummary(ACCOUNT, 1, 1, 1, draw(text), draw(text))
     return document(*made, coverage=(gap,), waivers=(line,), accounts=(account,))
 
 

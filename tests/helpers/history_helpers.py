@@ -7,10 +7,10 @@ import msgspec
 
 from birthright.facts.model import AccessKey, Account, AccountFacts, Coverage, Principal
 from birthright.facts.schema import TABLES, to_table
-from birthright.findings.document import Selection, build_document
+from birthright.findings.document import Judging, build_document
 from birthright.findings.model import Document
 from birthright.history.compare import compare
-from birthright.history.earlier import Earlier, Past
+from birthright.history.earlier import Baseline, EarlierScan
 from birthright.history.ledger import ledger_of
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.pack import choose, load_pack
@@ -58,7 +58,7 @@ def judged(world: World, place: int, *, batch_rows: int = 10**6) -> Document:
     )
     tables = {name: to_table(rows[name], schema) for name, schema in TABLES.items()}
     pages = choose(PAGES, world.policies)
-    return build_document(info, Evaluator(tables, as_of, batch_rows), pages, Selection(), evidence=False)
+    return build_document(info, Evaluator(tables, as_of, batch_rows), pages, Judging(), evidence=False)
 
 
 def coverage_of(account: str, how: str, as_of: datetime) -> list[Coverage]:
@@ -107,10 +107,10 @@ def keys_of(account: str, user: str, state: str) -> list[AccessKey]:
     ]
 
 
-def past_of_documents(documents: Sequence[Document], upto: int | None = None) -> Past:
+def past_of_documents(documents: Sequence[Document], upto: int | None = None) -> Baseline:
     """Make a past of documents, oldest first."""
-    scans = tuple(Earlier(ledger_of(one), lambda one=one: one) for one in documents)  # type: ignore[misc]
-    return Past(scans, len(scans) - 1 if upto is None else upto)
+    scans = tuple(EarlierScan(ledger_of(one), lambda one=one: one) for one in documents)  # type: ignore[misc]
+    return Baseline(scans, len(scans) - 1 if upto is None else upto)
 
 
 def sequence(*scans: World) -> Document:

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from birthright.findings.model import (
-    AccountLine,
+    AccountSummary,
     Changes,
-    CoverageLine,
+    CoverageSummary,
     Document,
     Evidence,
     Finding,
-    OuLine,
+    OuSummary,
     PastScan,
-    PolicyLine,
+    PolicySummary,
     Scan,
     Summary,
     Waiver,
-    WaiverLine,
+    WaiverSummary,
 )
 from birthright.policies.pack import load_pack
 from birthright.reports.html.page import render
@@ -111,8 +111,8 @@ def single(findings: Iterable[Finding] | None = None, **values: Any) -> Report: 
         "birthright.findings/1",
         Scan("20261122T100000Z-abcdef", NOW, "0.1.0", "keys"),
         Summary(1, len(found), len(found), *numbers),
-        (CoverageLine(ACCOUNT, "GetCredentialReport", "ok", "", 3, 1, 0, 0.1, NOW),),
-        (PolicyLine(FIRST, "AWS access keys", "low", "low", {"window": "7 s"}, *numbers, "0" * 64),),
+        (CoverageSummary(ACCOUNT, "GetCredentialReport", "ok", "", 3, 1, 0, 0.1, NOW),),
+        (PolicySummary(FIRST, "AWS access keys", "low", "low", {"window": "7 s"}, *numbers, "0" * 64),),
         found,
     )
     return Report(msgspec.structs.replace(document, **values), _pages())
@@ -143,27 +143,27 @@ def organization(text: str = "text") -> Report:
         PastScan(f"{text}{n}", THEN + timedelta(days=n), n != 2, 2, {FIRST: 9 - n}, 1, 0, 1) for n in range(5)
     ]
     lines = [
-        PolicyLine(name, text, "low", "low", {"window": text}, 1, 1, 1, 1, None)
+        PolicySummary(name, text, "low", "low", {"window": text}, 1, 1, 1, 1, None)
         for name in (FIRST, UNUSED, "of-our-own")
     ]
     waivers = [
-        WaiverLine(FIRST, text, text, text, text, text, text, THEN.date(), NOW.date(), state, 1)
+        WaiverSummary(FIRST, text, text, text, text, text, text, THEN.date(), NOW.date(), state, 1)
         for state in ("active", "expiring", "expired", "unmatched", "unread")
     ]  # fmt: skip
     return single(
         found,
         scan=Scan("20261122T100000Z-abcdef", NOW, "0.1.0", "keys", complete=False, notes=(text,)),
         coverage=(
-            CoverageLine(ACCOUNT, "GetCredentialReport", "ok", "", 3, 1, 0, 0.1, NOW, text),
-            CoverageLine("222233334444", "ListUsers", "ok", text, 3, 1, 0, 0.1, None, text),
-            CoverageLine("222233334444", "ListAccessKeys", "denied", text, 0, 1, 0, 0.1, None, text),
-            CoverageLine(text, "AssumeRole", "failed", text, 0, 1, 0, 0.1, None, text),
+            CoverageSummary(ACCOUNT, "GetCredentialReport", "ok", "", 3, 1, 0, 0.1, NOW, text),
+            CoverageSummary("222233334444", "ListUsers", "ok", text, 3, 1, 0, 0.1, None, text),
+            CoverageSummary("222233334444", "ListAccessKeys", "denied", text, 0, 1, 0, 0.1, None, text),
+            CoverageSummary(text, "AssumeRole", "failed", text, 0, 1, 0, 0.1, None, text),
         ),
         accounts=(
-            AccountLine(ACCOUNT, 3, 3, 3, text, text, 2, 1, 0, 1),
-            AccountLine("222233334444", 1, 1, 1, None),
+            AccountSummary(ACCOUNT, 3, 3, 3, text, text, 2, 1, 0, 1),
+            AccountSummary("222233334444", 1, 1, 1, None),
         ),
-        ous=(OuLine(text, 2, 3, 3, 1, 1, 1, 1),),
+        ous=(OuSummary(text, 2, 3, 3, 1, 1, 1, 1),),
         policies=tuple(lines),
         waivers=tuple(waivers),
         changes=changes,

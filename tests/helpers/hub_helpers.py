@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from birthright.facts.model import Status
-from birthright.findings.model import CoverageLine, Document, Finding, PolicyLine, Scan, Summary
+from birthright.findings.model import CoverageSummary, Document, Finding, PolicySummary, Scan, Summary
 from birthright.reports.interface import Report
 from plan_helpers import ACCOUNT, AS_OF, BORN, finding
 
@@ -161,21 +161,21 @@ def line(
     source: str = "GetCredentialReport",
     status: Status = "ok",
     report_hours: float | None = None,
-) -> CoverageLine:
+) -> CoverageSummary:
     """Say what an account was asked for and how that went; the report's time is in hours after AS_OF."""
     made = None if report_hours is None else AS_OF + timedelta(hours=report_hours)
-    return CoverageLine(account, source, status, "", 1, 1, 0, 0.0, made)
+    return CoverageSummary(account, source, status, "", 1, 1, 0, 0.0, made)
 
 
 def report(
     findings: Iterable[Finding] = (),
-    coverage: Iterable[CoverageLine] = (line(),),
+    coverage: Iterable[CoverageSummary] = (line(),),
     hours: float = 0,
     policies: Iterable[str] = (BORN,),
 ) -> Report:
     """Make what a scan says so many hours after the first."""
     findings = tuple(findings)
-    judged = tuple(PolicyLine(name, name, "low", "low", {}, 0, 0, 0) for name in policies)
+    judged = tuple(PolicySummary(name, name, "low", "low", {}, 0, 0, 0) for name in policies)
     scan = Scan("20261122T100000Z-000000", AS_OF + timedelta(hours=hours), "0", "keys")
     counts = Summary(1, 1, 1, len(findings), 0, 0)
     return Report(Document("birthright.findings/1", scan, counts, tuple(coverage), judged, findings))

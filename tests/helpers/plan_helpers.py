@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from birthright.findings.model import AccountLine, Document, Evidence, Finding, Scan, Summary
+from birthright.findings.model import AccountSummary, Document, Evidence, Finding, Scan, Summary
 from birthright.retirement.model import Terms
-from birthright.retirement.planning.candidates import Choices
+from birthright.retirement.planning.candidates import PlanRequest
 from birthright.retirement.planning.plan import Item, Plan, build_plan
 
 ACCOUNT = "111122223333"
@@ -77,7 +77,7 @@ def document(findings: Iterable[Finding], active: int | None = 1000) -> Document
     """Make a document; each account has so many active keys, None leaves the counts out."""
     findings = tuple(findings)
     accounts = sorted({one.account_id for one in findings})
-    lines = [] if active is None else [AccountLine(name, active, active, active) for name in accounts]
+    lines = [] if active is None else [AccountSummary(name, active, active, active) for name in accounts]
     scan = Scan("20261122T100000Z-000000", AS_OF, "0", "keys")
     summary = Summary(1, 1, 1, len(findings), 0, 0)
     return Document("birthright.findings/1", scan, summary, (), (), findings, tuple(lines))
@@ -87,7 +87,7 @@ def planned(
     *findings: Finding, active: int | None = 1000, terms: Terms | None = None, **choices: Any  # noqa: ANN401
 ) -> Plan:  # fmt: skip
     """Plan for these findings."""
-    chosen = Choices(**{"handover": HANDOVER, **choices})
+    chosen = PlanRequest(**{"handover": HANDOVER, **choices})
     return build_plan(document(findings, active), terms or Terms(), chosen, NOW)
 
 

@@ -26,7 +26,7 @@ from birthright.retirement.model import Retirement, Terms
 from birthright.retirement.planning.plan import Plan
 from birthright.retirement.planning.plan_file import load_plan
 from birthright.sandbox.account import Key
-from birthright.sandbox.log import Entry
+from birthright.sandbox.log import LogEntry
 from birthright.sandbox.sandbox import Sandbox
 from cli_helpers import Ran
 from retirement_invariants import Judge
@@ -253,7 +253,7 @@ class Scene:
         """Move the sandbox's clock, and with it birthright's."""
         self.box.clock.advance(timedelta(**step))
 
-    def changes(self, user: str = "") -> list[Entry]:
+    def changes(self, user: str = "") -> list[LogEntry]:
         """Return what birthright changed in IAM, one user's or all."""
         since = [entry for entry in self.box.log if entry.seq > self.first_seq]
         ours = [e for e in since if e.service == "iam" and e.caller != "somebody" and e.effect]
@@ -279,7 +279,7 @@ class ProcessJudge(Judge):
         self.nothing_twice()
         self.no_secret_anywhere()
 
-    def _not_in_use(self, retirement: Retirement, disabling: Entry) -> None:
+    def _not_in_use(self, retirement: Retirement, disabling: LogEntry) -> None:
         """Judge a retired key: not used after the plan's last use, and not within `in_use`."""
         known = retirement.planned.last_used_at or datetime.min.replace(tzinfo=UTC)
         for used in self.uses[retirement.access_key_id]:
@@ -320,7 +320,7 @@ class ProcessJudge(Judge):
             assert not any(secret.encode() in text for text in texts)
 
 
-def _switched(entry: Entry, key_id: str, status: str) -> bool:
+def _switched(entry: LogEntry, key_id: str, status: str) -> bool:
     return entry.effect[:1] == ("status",) and (entry.effect[2], entry.effect[4]) == (key_id, status)
 
 

@@ -14,7 +14,7 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 
 from birthright.retirement.model import Retirement, Step
-from birthright.sandbox.log import Entry
+from birthright.sandbox.log import LogEntry
 from retirement_world import STALE, START, World
 
 _OURS = {"UpdateAccessKey", "DeleteAccessKey", "CreateAccessKey"}
@@ -63,7 +63,7 @@ class Judge:
                 else:
                     self._moved_over(retirement, entry)
 
-    def _taken_back(self, disabling: Entry) -> bool:
+    def _taken_back(self, disabling: LogEntry) -> bool:
         """Whether the key was on again, or gone, before anything else of ours happened to it.
 
         A use between our last look and the call is seen right after it, or by the run after a crash;
@@ -75,12 +75,12 @@ class Judge:
         return bool(about) and (about[0].params.get("Status") == "Active" or about[0].caller == "somebody")
 
     @staticmethod
-    def _asks(entry: Entry, key: str) -> bool:
+    def _asks(entry: LogEntry, key: str) -> bool:
         """Whether this is a call of ours about the key that AWS carried out."""
         carried_out = bool(entry.effect) or not entry.error
         return entry.params.get("AccessKeyId") == key and entry.caller != "somebody" and carried_out
 
-    def _not_in_use(self, retirement: Retirement, disabling: Entry) -> None:
+    def _not_in_use(self, retirement: Retirement, disabling: LogEntry) -> None:
         """Judge a retired key: not used after the plan's facts, and not within `in_use`."""
         for used in self.uses[retirement.access_key_id]:
             if used > disabling.at:
@@ -92,7 +92,7 @@ class Judge:
                 f"{retirement.access_key_id} is in use since {used}"
             )
 
-    def _moved_over(self, retirement: Retirement, disabling: Entry) -> None:
+    def _moved_over(self, retirement: Retirement, disabling: LogEntry) -> None:
         """Judge a rotated key: somebody else uses the replacement, and it was quiet for `quiet` since."""
         replacement = retirement.replacement
         assert replacement is not None, "disabled without a replacement"
@@ -113,7 +113,7 @@ class Judge:
             assert off is not None, f"{entry.effect[2]} was deleted without being disabled"
             assert entry.at - off >= self.world.terms.quarantine, f"{entry.effect[2]} was deleted too early"
 
-    def _disabled_at(self, key_id: str, before: list[Entry], deletion: datetime) -> datetime | None:
+    def _disabled_at(self, key_id: str, before: list[LogEntry], deletion: datetime) -> datetime | None:
         """Return when we last disabled a key that is off now, whatever people did to it in between.
 
         IAM keeps no date of it: a key switched on and off again without a use looks untouched.
@@ -166,13 +166,13 @@ class Judge:
             self._as_in_aws(retirement)
             assert retirement.intent is None, f"{retirement.access_key_id}: {retirement.intent}"
 
-    def _announced(self, entry: Entry) -> None:
+    def _announced(self, entry: LogEntry) -> None:
         """Find the announcement of a change of ours."""
         calls = _CALLS[entry.action, str(entry.params.get("Status", ""))]
         key = str(entry.params.get("AccessKeyId", ""))
         assert any(self._announces(step, calls, key, entry) for step in self.steps), f"not announced: {entry}"
 
-    def _announces(self, step: Step, calls: set[str], key: str, entry: Entry) -> bool:
+    def _announces(self, step: Step, calls: set[str], key: str, entry: LogEntry) -> bool:
         about = self.world.journal.get(step.retirement_id)
         right = step.kind == "intent" and step.call in calls and about.user_name == entry.effect[1]
         return right and step.at <= entry.at and step.detail.get("key", "") == key
@@ -222,10 +222,10 @@ class Judge:
             assert _key(entry) in ours, f"touched without a plan: {entry}"
 
 
-def _key(entry: Entry) -> str:
+def _key(entry: LogEntry) -> str:
     return entry.effect[2] if len(entry.effect) > 2 else ""
 
 
-def _status(entry: Entry) -> str:
+def _status(entry: LogEntry) -> str:
     """Return the status that a change gave a key; empty for other changes."""
     return entry.effect[4] if entry.effect[:1] == ("status",) else ""

@@ -18,12 +18,12 @@ from typing import Any
 
 from birthright.aws.clock import AwsClock
 from birthright.aws.session import AwsSession
-from birthright.aws.thread_pacing import Pace
+from birthright.aws.thread_pacing import ThreadPacer
 from birthright.errors import UsageError
-from birthright.retirement.engine.accounts import Accounts
+from birthright.retirement.engine.accounts import AccountDirectory
 from birthright.retirement.engine.run import run_one
 from birthright.retirement.engine.state_machine import Result, advance
-from birthright.retirement.engine.task import Tools
+from birthright.retirement.engine.task import RunContext
 from birthright.retirement.engine.undo import undo
 from birthright.retirement.handover import foreign
 from birthright.retirement.handover.registry import destination
@@ -54,7 +54,7 @@ class Plug:
 
     def __init__(self) -> None:
         self.world: World | None = None
-        self._accounts: Accounts | None = None
+        self._accounts: AccountDirectory | None = None
 
     def answer(self, request: Any, **about: object) -> Any:  # noqa: ANN401 - botocore's hook
         """Answer a request from the world's sandbox, with a boundary before and after."""
@@ -68,13 +68,13 @@ class Plug:
             world.boundary("call")
 
     @property
-    def accounts(self) -> Accounts:
+    def accounts(self) -> AccountDirectory:
         """The clients, made once: they know nothing of a world but its one account."""
         if self._accounts is None:
             with _environment(Sandbox(users=0, cases=False)):
                 session = AwsSession()
                 session.botocore.register("before-send", self.answer)
-                self._accounts = Accounts(session, AwsClock(), sleep=self.sleep)
+                self._accounts = AccountDirectory(session, AwsClock(), sleep=self.sleep)
         return self._accounts
 
     def sleep(self, seconds: float) -> None:
@@ -163,7 +163,7 @@ class World:
         dials.consistency = choose.choice((0.0, 0.0, 3.0, 20.0))
         PLUG.world = self
         # One world's throttling is no other's.
-        PLUG.accounts.own.iam._pace = Pace(PLUG.sleep, lambda: self.clock.now().timestamp())
+        PLUG.accounts.own.iam._pace = ThreadPacer(PLUG.sleep, lambda: self.clock.now().timestamp())
 
     def close(self) -> None:
         """Close the journal."""
@@ -309,7 +309,7 @@ class World:
         finally:
             self._depth -= 1
 
-    def _apply_due(self, tools: Tools) -> list[Result]:
+    def _apply_due(self, tools: RunContext) -> list[Result]:
         due = tools.journal.due(tools.now())
         results = []
         for retirement in due:
@@ -318,8 +318,8 @@ class World:
             self.tell(f"{retirement.access_key_id}: {result.retirement.state} {result.waits}")
         return results
 
-    def _tools(self, journal: Any, name: str) -> Tools:  # noqa: ANN401 - the journal, made fragile
-        return Tools(
+    def _tools(self, journal: Any, name: str) -> RunContext:  # noqa: ANN401 - the journal, made fragile
+        return RunContext(
             journal=journal,
             now=self.clock.now,
             sleep=lambda seconds: self.clock.advance(timedelta(seconds=seconds)),

@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 from birthright.errors import StoreError, UsageError
-from birthright.findings.document import Selection, build_document
+from birthright.findings.document import Judging, build_document
 from birthright.findings.model import Document
 from birthright.history import earlier as past_module
 from birthright.history.compare import compare
-from birthright.history.earlier import Judged, past_of
+from birthright.history.earlier import Baseline, SavedScan, past_of
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.pack import choose
 from birthright.policies.page import parse_page
@@ -61,18 +61,18 @@ def store(tmp_path: Path) -> Shelf:
     return Shelf(tmp_path / "store")
 
 
-def judged(store: FolderStore, info: ScanInfo, pages: Sequence[object] = BORN_PAGE) -> Judged:
+def judged(store: FolderStore, info: ScanInfo, pages: Sequence[object] = BORN_PAGE) -> SavedScan:
     """Say how a scan is judged."""
-    return Judged(store, info, tuple(pages), Selection())  # type: ignore[arg-type]
+    return SavedScan(store, info, tuple(pages), Judging())  # type: ignore[arg-type]
 
 
-def document(how: Judged) -> Document:
+def document(how: SavedScan) -> Document:
     """Judge a scan."""
     evaluator = Evaluator(how.store.local(f"scans/{how.info.id}"), how.info.as_of)
     return build_document(how.info, evaluator, how.pages, how.selection)
 
 
-def compared(how: Judged, since: str = "last", *, cache: bool = True) -> Document:
+def compared(how: SavedScan, since: str = "last", *, cache: bool = True) -> Document:
     """Judge a scan and compare it."""
     return compare(document(how), past_of(how, since, cache=cache))
 
@@ -150,7 +150,7 @@ def test_a_changed_parameter_makes_nothing_new(store: Shelf) -> None:
     saved(store, 0, a="active")
     how = judged(store, saved(store, 1, a="active"))
     past_of(how, "last")
-    wider = how._replace(selection=Selection(overrides={BORN: {"window": "0s"}}))
+    wider = how._replace(selection=Judging(overrides={BORN: {"window": "0s"}}))
     assert counts(compared(wider)) == (0, 0, 0, 0, 0)
     assert counts(compared(how)) == (0, 1, 0, 0, 0)
 
@@ -220,7 +220,7 @@ def test_a_chain_of_files_remembers(store: Shelf, tmp_path: Path) -> None:
     files = [tmp_path / f"{place}.json" for place in range(3)]
     for place, file in enumerate(files):
         info = saved(store, place, a="active")
-        since = past_of(None, str(files[place - 1])) if place else past_module.Past()
+        since = past_of(None, str(files[place - 1])) if place else Baseline()
         written(compare(document(judged(store, info)), since), file)
     last = msgspec.json.decode(files[2].read_bytes(), type=Document)
     assert [finding.first_seen for finding in last.findings] == [instant(0)]
@@ -230,7 +230,7 @@ def test_a_chain_of_files_remembers(store: Shelf, tmp_path: Path) -> None:
 
 def test_a_chain_of_files_keeps_what_was_fixed(store: Shelf, tmp_path: Path) -> None:
     """What a document says of its own scan is carried on: that scan alone knows what was fixed in it."""
-    since = past_module.Past()
+    since = Baseline()
     for place, state in enumerate(("active", "none", "none", "active")):
         found = compare(document(judged(store, saved(store, place, a=state))), since)
         written(found, tmp_path / f"{place}.json")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from birthright.findings.model import Changes, Document, Finding
 from birthright.history.compare import compare
-from birthright.history.earlier import Past
+from birthright.history.earlier import Baseline
 from birthright.reports.formats import renderer
 from birthright.reports.interface import Report
 from history_helpers import (
@@ -191,7 +191,7 @@ def test_passes_have_no_state() -> None:
     document = judged(world, 0)
     passing = msgspec.structs.replace(document.findings[0], verdict="pass", user_name="ann")  # type: ignore[index]
     everything = msgspec.structs.replace(document, findings=(passing, *document.findings))
-    assert states(compare(everything, Past())) == [("pass", None), ("fail", "new")]
+    assert states(compare(everything, Baseline())) == [("pass", None), ("fail", "new")]
 
 
 def test_compared_documents_are_valid_json() -> None:

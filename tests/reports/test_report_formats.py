@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from birthright.errors import UsageError
-from birthright.findings.model import CoverageLine, Document, Finding, PolicyLine, Scan, Summary
+from birthright.findings.model import CoverageSummary, Document, Finding, PolicySummary, Scan, Summary
 from birthright.policies.pack import choose, load_pack
 from birthright.reports.csv import COLUMNS
 from birthright.reports.explanation import cli_commands
@@ -48,10 +48,12 @@ def finding(**values: Any) -> Finding:  # noqa: ANN401 - any field of Finding
 def document(findings: tuple[Finding, ...], *, accounts: int = 1) -> Document:
     """Make a document of these findings."""
     lines = tuple(
-        CoverageLine(f"{account:012}", "ListUsers", "denied" if account else "ok", "why", 1, 1, 0, 0.1, None)
+        CoverageSummary(
+            f"{account:012}", "ListUsers", "denied" if account else "ok", "why", 1, 1, 0, 0.1, None
+        )
         for account in range(accounts)
     )
-    policy = PolicyLine(BORN, "Title", "low", "low", {}, len(findings), 0, 0)
+    policy = PolicySummary(BORN, "Title", "low", "low", {}, len(findings), 0, 0)
     summary = Summary(accounts, 1, len(findings), len(findings), 0, 0)
     scan = Scan("20261122T100000Z-000000", NOW, "0", "keys")
     return Document("birthright.findings/1", scan, summary, lines, (policy,), findings)

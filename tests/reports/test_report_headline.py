@@ -5,21 +5,21 @@ from datetime import UTC, datetime
 import pytest
 
 from birthright.facts.model import Status
-from birthright.findings.model import CoverageLine, Document, PolicyLine, Scan, Summary
+from birthright.findings.model import CoverageSummary, Document, PolicySummary, Scan, Summary
 from birthright.reports.headline import headline
 from birthright.reports.order import FIRST
 
 
 def document(fail: int, waived: int, unknown: int, answer: Status = "ok", policy: str = FIRST) -> Document:
     """Make a document of one account with so many findings of one policy."""
-    read = CoverageLine("111122223333", "ListUsers", "ok", "", 1, 1, 0, 0.1, None)
-    other = CoverageLine("111122223333", "GetCredentialReport", answer, "", 1, 1, 0, 0.1, None)
+    read = CoverageSummary("111122223333", "ListUsers", "ok", "", 1, 1, 0, 0.1, None)
+    other = CoverageSummary("111122223333", "GetCredentialReport", answer, "", 1, 1, 0, 0.1, None)
     return Document(
         "birthright.findings/1",
         Scan("20261122T100000Z-000000", datetime(2026, 11, 22, tzinfo=UTC), "0", "keys"),
         Summary(1, 1, 1, fail, unknown, 0, waived),
         (read, other),
-        (PolicyLine(policy, "Title", "low", "low", {}, fail, unknown, 0, waived),),
+        (PolicySummary(policy, "Title", "low", "low", {}, fail, unknown, 0, waived),),
         (),
     )
 

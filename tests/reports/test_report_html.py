@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from birthright.findings.model import Finding
 from birthright.reports.explanation import cli_commands
-from birthright.reports.html.collecting import MOST_ROWS, Collected, Rows
+from birthright.reports.html.collecting import MOST_ROWS, PageData, Rows
 from birthright.reports.html.data import safe_json
 from birthright.reports.html.gaps import Gaps
 from birthright.reports.html.statuses import standing_of
@@ -231,7 +231,7 @@ def _peak(count: int) -> int:
     document = _streamed(count).document
     tracemalloc.start()
     try:
-        Collected(document, most=1000)
+        PageData(document, most=1000)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from birthright.findings.model import Changes, CoverageLine, Finding
-from birthright.reports.html.statuses import Standing
+from birthright.findings.model import Changes, CoverageSummary, Finding
+from birthright.reports.html.statuses import FindingStatus
 from birthright.reports.order import FIRST
 from html_helpers import UNUSED, born, html, organization, rows, single
 
@@ -46,7 +46,7 @@ def test_nothing_read_is_not_in_order() -> None:
 
 @settings(max_examples=30)
 @given(st.lists(st.tuples(st.sampled_from(["fail", "unknown", "waived", "pass", "fixed"]), st.booleans())))
-def test_the_numbers_are_those_of_the_document(kinds: list[tuple[Standing, bool]]) -> None:
+def test_the_numbers_are_those_of_the_document(kinds: list[tuple[FindingStatus, bool]]) -> None:
     """The sentence, the policy's line, the rows and the keys drawn each count what the document holds."""
     report = single(
         [_standing(f"u{n}", kind, first=first) for n, (kind, first) in enumerate(kinds) if kind != "fixed"],
@@ -68,10 +68,10 @@ def test_the_numbers_are_those_of_the_document(kinds: list[tuple[Standing, bool]
     assert drawn in text or not len(report.document.findings)
 
 
-def _standing(user: str, kind: Standing, *, first: bool) -> Finding:
+def _standing(user: str, kind: FindingStatus, *, first: bool) -> Finding:
     """Make a finding that stands so; of the policy of birth keys, or of another one."""
     waiver = next(f.waiver for f in single().document.findings if f.waiver)
-    changed: dict[Standing, dict[str, Any]] = {"waived": {"waiver": waiver}, "fixed": {"state": "fixed"}}
+    changed: dict[FindingStatus, dict[str, Any]] = {"waived": {"waiver": waiver}, "fixed": {"state": "fixed"}}
     gap = {"unknown": -1, "pass": 100}.get(kind, 0)
     return born(user, gap, policy=FIRST if first else UNUSED, **changed.get(kind, {}))
 
@@ -92,7 +92,7 @@ def _standing(user: str, kind: Standing, *, first: bool) -> Finding:
     ],
 )
 def test_the_headline_is_no_better_than_the_scan(
-    kinds: list[Standing], scan: dict[str, Any], words: str
+    kinds: list[FindingStatus], scan: dict[str, Any], words: str
 ) -> None:
     """What is waived was born with its user all the same, and what was not read may have been."""
     report = single([_standing(f"u{n}", kind, first=True) for n, kind in enumerate(kinds)])
@@ -108,7 +108,8 @@ def test_the_alarm_counts_each_account_once() -> None:
     line = single().document.coverage[0]
     scan = msgspec.structs.replace(single().document.scan, complete=False)
     profiles = [
-        CoverageLine("unknown", "GetCallerIdentity", "failed", "", 0, 1, 0, 0.1, None, name) for name in "ab"
+        CoverageSummary("unknown", "GetCallerIdentity", "failed", "", 0, 1, 0, 0.1, None, name)
+        for name in "ab"
     ]
     partly = msgspec.structs.replace(line, source="ListUsers", status="denied")
     other = msgspec.structs.replace(line, account_id="222233334444")

@@ -6,7 +6,15 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from birthright.findings.model import AccountLine, CoverageLine, Document, Finding, OuLine, Scan, Summary
+from birthright.findings.model import (
+    AccountSummary,
+    CoverageSummary,
+    Document,
+    Finding,
+    OuSummary,
+    Scan,
+    Summary,
+)
 from birthright.reports.formats import renderer
 from birthright.reports.interface import Report
 
@@ -14,9 +22,9 @@ NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 SCAN = Scan("20261122T100000Z-000000", NOW, "0", "keys")
 
 
-def line(account: int, source: str = "ListUsers", status: str = "ok", detail: str = "") -> CoverageLine:
+def line(account: int, source: str = "ListUsers", status: str = "ok", detail: str = "") -> CoverageSummary:
     """Make a line of coverage."""
-    return CoverageLine(f"{account:012}", source, status, detail, 1, 1, 0, 0.1, None)  # type: ignore[arg-type]
+    return CoverageSummary(f"{account:012}", source, status, detail, 1, 1, 0, 0.1, None)  # type: ignore[arg-type]
 
 
 def unknown(account: int, user: str | None, reason: str) -> Finding:
@@ -35,9 +43,9 @@ def unknown(account: int, user: str | None, reason: str) -> Finding:
 
 
 def document(
-    coverage: Iterable[CoverageLine],
-    accounts: Iterable[AccountLine] = (),
-    ous: Iterable[OuLine] = (),
+    coverage: Iterable[CoverageSummary],
+    accounts: Iterable[AccountSummary] = (),
+    ous: Iterable[OuSummary] = (),
     findings: Iterable[Finding] = (),
 ) -> Document:
     """Make a document."""
@@ -160,10 +168,10 @@ def test_unknown_findings_of_many_accounts_are_grouped() -> None:
 def test_the_ten_worst_accounts_come_first() -> None:
     """Most failures first, then most unknowns; accounts in order are not listed."""
     accounts = [
-        AccountLine(f"{i:012}", 5, i + 10, 1, f"[b]name {i}", "/Prod", fail=i % 12, unknown=i)
+        AccountSummary(f"{i:012}", 5, i + 10, 1, f"[b]name {i}", "/Prod", fail=i % 12, unknown=i)
         for i in range(24)
     ]
-    text = shown(document(map(line, range(24)), accounts, [OuLine("/Prod", 24, 1, 2, 3, 4, 0)]))
+    text = shown(document(map(line, range(24)), accounts, [OuSummary("/Prod", 24, 1, 2, 3, 4, 0)]))
     rows = [row for row in text.splitlines() if "[b]name" in row]
     assert [row.split()[0] for row in rows[:3]] == ["000000000023", "000000000011", "000000000022"]
     assert len(rows) == 10
@@ -173,7 +181,7 @@ def test_the_ten_worst_accounts_come_first() -> None:
 
 def test_units_are_listed_worst_first_and_at_most_fifteen() -> None:
     """The rest is counted; without known units there is no such table."""
-    units = [OuLine(f"/Unit{i:02}", 1, 2, 3, i, 0, 0) for i in range(20)]
+    units = [OuSummary(f"/Unit{i:02}", 1, 2, 3, i, 0, 0) for i in range(20)]
     text = shown(document(map(line, range(20)), ous=units))
     rows = [row.split()[0] for row in text.splitlines() if row.startswith("/Unit")]
     assert rows == [f"/Unit{i:02}" for i in range(19, 4, -1)]
@@ -183,7 +191,7 @@ def test_units_are_listed_worst_first_and_at_most_fifteen() -> None:
 
 def test_hostile_names_of_accounts_and_units_are_printable() -> None:
     """Whoever names an account does not speak to the terminal."""
-    accounts = [AccountLine("1" * 12, 1, 1, 1, "\x1b[31m\u202e", "/\x07", fail=1)]
+    accounts = [AccountSummary("1" * 12, 1, 1, 1, "\x1b[31m\u202e", "/\x07", fail=1)]
     text = shown(document([line(1), line(2, detail="\x1b", status="failed")], accounts,
-                          [OuLine("/\x07", 1, 1, 1, 1, 1, 0)]))  # fmt: skip
+                          [OuSummary("/\x07", 1, 1, 1, 1, 1, 0)]))  # fmt: skip
     assert text.replace("\n", "").isprintable()

@@ -9,16 +9,16 @@ import pytest
 
 from birthright.findings.model import (
     Changes,
-    CoverageLine,
+    CoverageSummary,
     Document,
     Finding,
-    PolicyLine,
+    PolicySummary,
     Scan,
     State,
     Summary,
     Waiver,
-    WaiverLine,
     WaiverState,
+    WaiverSummary,
 )
 from birthright.reports.formats import renderer
 from birthright.reports.interface import Report
@@ -46,13 +46,13 @@ def finding(**values: Any) -> Finding:  # noqa: ANN401 - any field
 
 def shown(*findings: Finding, fail: int, waived: int = 0, **values: Any) -> str:  # noqa: ANN401 - any field
     """Render a document of one account for people."""
-    read = CoverageLine("111122223333", "ListUsers", "ok", "", 1, 1, 0, 0.1, None)
+    read = CoverageSummary("111122223333", "ListUsers", "ok", "", 1, 1, 0, 0.1, None)
     document = Document(
         "birthright.findings/1",
         Scan("20261122T100000Z-000000", NOW, "0", "keys"),
         Summary(1, 1, 1, fail, 0, 0, waived),
         (read,),
-        (PolicyLine(BORN, "Title", "low", "low", {}, fail, 0, 0, waived),),
+        (PolicySummary(BORN, "Title", "low", "low", {}, fail, 0, 0, waived),),
         findings,
     )
     out = io.StringIO()
@@ -111,7 +111,7 @@ def test_fixed_ones_are_named() -> None:
 )
 def test_waivers_to_look_at(state: WaiverState, words: str) -> None:
     """Each is named with what is the matter; one that simply holds is not."""
-    line = WaiverLine(BORN, "*", "alice", "AKIAIOSFODNN7EXAMPLE", "vendor", "payments", None,
+    line = WaiverSummary(BORN, "*", "alice", "AKIAIOSFODNN7EXAMPLE", "vendor", "payments", None,
                       ACCEPTED.created, ACCEPTED.expires, state, 0)  # fmt: skip
     text = shown(fail=0, waivers=(line, msgspec.structs.replace(line, state="active")))
     assert "Waivers to look at (1 of 2)" in text

@@ -9,7 +9,7 @@ import pytest
 from moto import mock_aws
 
 from birthright.errors import UsageError
-from birthright.retirement.handover.interface import Owner, Parcel
+from birthright.retirement.handover.interface import NewSecret, Owner
 from birthright.retirement.handover.registry import KINDS, destination
 from birthright.retirement.permissions import retire_policy
 from birthright.secret import Secret
@@ -129,6 +129,6 @@ def test_a_destination_asks_for_what_it_declares(
         place.check()
         token = f"0b1c9c1e-1f3a-4b1e-9d6f-5a3f0f6f7d2{number}"
         secret = Secret(key["SecretAccessKey"])
-        place.deliver(Parcel(access_key_id=key["AccessKeyId"], secret=secret, token=token))
+        place.deliver(NewSecret(access_key_id=key["AccessKeyId"], secret=secret, token=token))
         assert place.holds(key["AccessKeyId"], token) in {True, None}
     assert seen == (_allowed("aws", [spec]).keys() - IAM - {"iam:CreateAccessKey"}) | (seen & IAM)

@@ -8,7 +8,7 @@ import pytest
 from botocore.client import BaseClient
 from botocore.config import Config
 
-from birthright.sandbox import Credentials, Sandbox
+from birthright.sandbox import Sandbox, SandboxCredentials
 
 ONCE = Config(retries={"max_attempts": 0}, read_timeout=2, max_pool_connections=1)
 Client = Callable[..., Any]
@@ -32,7 +32,7 @@ def client(session: boto3.Session) -> Iterator[Client]:
     """Make clients: `client(box, "iam", credentials)`; they do not retry and are closed at the end."""
     made: list[BaseClient] = []
 
-    def make(box: Sandbox, service: str = "iam", credentials: Credentials | None = None) -> BaseClient:
+    def make(box: Sandbox, service: str = "iam", credentials: SandboxCredentials | None = None) -> BaseClient:
         key = credentials or box.credentials
         made.append(
             session.client(

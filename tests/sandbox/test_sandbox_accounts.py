@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from birthright.errors import UsageError
-from birthright.sandbox import Credentials, Sandbox
+from birthright.sandbox import Sandbox, SandboxCredentials
 from birthright.sandbox.population import ROLES
 
 Make = Callable[..., Any]
@@ -14,10 +14,10 @@ Refused = Callable[..., tuple[str, int]]
 BORN = "ci-deploy-born-with-key"
 
 
-def enter(sts: Any, account_id: str, role: str = "birthright-retire") -> Credentials:  # noqa: ANN401
+def enter(sts: Any, account_id: str, role: str = "birthright-retire") -> SandboxCredentials:  # noqa: ANN401
     arn = f"arn:aws:iam::{account_id}:role/{role}"
     made = sts.assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
-    return Credentials(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+    return SandboxCredentials(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
 
 
 def test_ids_count_up_and_accounts_are_made_on_demand() -> None:
@@ -50,7 +50,7 @@ def test_each_account_is_entered_by_its_roles(client: Make, refused: Refused, ro
             assert made["AccessKeyId"] in account.users[BORN].keys
             assert account.secrets["a"].arn.split(":")[4] == account_id
             assert account.parameters["a"].value == "v"
-            new = Credentials(made["AccessKeyId"], made["SecretAccessKey"])
+            new = SandboxCredentials(made["AccessKeyId"], made["SecretAccessKey"])
             assert client(box, "sts", new).get_caller_identity()["Account"] == account_id
             entry = box.log[-1]
             assert (entry.account_id, entry.caller, entry.effect) == (

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birthright.sandbox import Sandbox
-from birthright.sandbox.account import Key, Use
-from birthright.sandbox.changes import Dials, listed, shown_use, use
+from birthright.sandbox.account import Key, KeyUse
+from birthright.sandbox.changes import Delays, listed, shown_use, use
 
 Make = Callable[..., Any]
 Refused = Callable[..., tuple[str, int]]
@@ -112,11 +112,11 @@ def test_only_the_first_use_of_a_span_is_recorded(client: Make) -> None:
 @given(gaps=st.lists(st.integers(0, 50), max_size=30), lag=st.integers(1, 90))
 def test_the_use_shown_is_the_last_one_old_enough(gaps: list[int], lag: int) -> None:
     """However close the uses are, the newest that is at least the lag old is shown, and little is kept."""
-    key, dials, now = Key("AKIA", "alice", START), Dials(last_use_lag=lag), START
-    uses = [Use()]
+    key, dials, now = Key("AKIA", "alice", START), Delays(last_use_lag=lag), START
+    uses = [KeyUse()]
     for number, gap in enumerate(gaps):
         now += timedelta(seconds=gap)
-        uses.append(Use(now, "eu-west-1", f"s{number}"))
+        uses.append(KeyUse(now, "eu-west-1", f"s{number}"))
         use(key, uses[-1], dials)
         old = [one for one in uses if one.at is None or (now - one.at).total_seconds() >= lag]
         assert shown_use(key, now, dials) == old[-1]

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from birthright.errors import UsageError
-from birthright.sandbox import Credentials, Sandbox
-from birthright.sandbox.account import Account
+from birthright.sandbox import Sandbox, SandboxCredentials
+from birthright.sandbox.account import SandboxAccount
 from birthright.sandbox.command import command
 from birthright.sandbox.direct import attach
 from birthright.sandbox.faults import Fault, Faults
@@ -33,7 +33,7 @@ ONCE = Config(retries={"max_attempts": 0})
 FIRST = 111122223333
 
 
-def client_of(box: Sandbox, service: str, keys: Credentials | None = None) -> Any:  # noqa: ANN401
+def client_of(box: Sandbox, service: str, keys: SandboxCredentials | None = None) -> Any:  # noqa: ANN401
     used = keys or box.credentials
     client = boto3.session.Session().client(
         service,
@@ -47,10 +47,10 @@ def client_of(box: Sandbox, service: str, keys: Credentials | None = None) -> An
     return client
 
 
-def enter(sts: Any, account_id: str) -> Credentials:  # noqa: ANN401
+def enter(sts: Any, account_id: str) -> SandboxCredentials:  # noqa: ANN401
     arn = f"arn:aws:iam::{account_id}:role/birthright"
     made = sts.assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
-    return Credentials(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+    return SandboxCredentials(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
 
 
 def forgetful(**options: Any) -> Sandbox:  # noqa: ANN401 - the sandbox's own options
@@ -66,7 +66,7 @@ def forget(box: Sandbox) -> None:
     assert list(box.cloud.accounts)[-1] == box.account_ids[-1]
 
 
-def holdings(account: Account) -> object:
+def holdings(account: SandboxAccount) -> object:
     return account.root, account.users, account.credentials, account.report, account.names()
 
 
@@ -140,7 +140,7 @@ def change_by_use(box: Sandbox, account_id: str) -> None:
     assert found is not None
     (key,) = found.users[BORN].keys.values()
     forget(box)
-    used = Credentials(key.access_key_id, key.secret)
+    used = SandboxCredentials(key.access_key_id, key.secret)
     assert client_of(box, "sts", used).get_caller_identity()["Account"] == account_id
 
 

@@ -11,7 +11,7 @@ from botocore.config import Config
 from moto import mock_aws
 
 from birthright.errors import UsageError
-from birthright.sandbox import Credentials, Sandbox
+from birthright.sandbox import Sandbox, SandboxCredentials
 from birthright.sandbox.direct import attach
 from birthright.sandbox.organization import STATES
 
@@ -21,7 +21,10 @@ CREATED = 25
 
 
 def client_of(
-    box: Sandbox, service: str = "organizations", keys: Credentials | None = None, region: str = "us-east-1"
+    box: Sandbox,
+    service: str = "organizations",
+    keys: SandboxCredentials | None = None,
+    region: str = "us-east-1",
 ) -> Any:  # noqa: ANN401 - boto3's clients have no types
     used = keys or box.credentials
     client = boto3.session.Session().client(
@@ -36,10 +39,10 @@ def client_of(
     return client
 
 
-def enter(box: Sandbox, account_id: str, role: str = "birthright") -> Credentials:
+def enter(box: Sandbox, account_id: str, role: str = "birthright") -> SandboxCredentials:
     arn = f"arn:aws:iam::{account_id}:role/{role}"
     made = client_of(box, "sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
-    return Credentials(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+    return SandboxCredentials(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
 
 
 def pages(client: Any, action: str, **params: object) -> Iterator[dict[str, Any]]:  # noqa: ANN401
@@ -239,7 +242,7 @@ def test_permissions_are_kept_here_too(refused: Refused) -> None:
     client = client_of(box)
     assert client.list_accounts()["Accounts"]
     assert refused(client.list_roots) == ("AccessDeniedException", 400)
-    stranger = client_of(box, keys=Credentials("AKIAIOSFODNN7EXAMPLE", "secret"))
+    stranger = client_of(box, keys=SandboxCredentials("AKIAIOSFODNN7EXAMPLE", "secret"))
     assert refused(stranger.list_accounts) == ("UnrecognizedClientException", 400)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from birthright.errors import UsageError
 from birthright.sandbox import Sandbox
-from birthright.sandbox.account import Account, User
+from birthright.sandbox.account import SandboxAccount, User
 from birthright.sandbox.cases import CASES
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -17,7 +17,7 @@ def box(**options: int | bool | str) -> Sandbox:
     return Sandbox(clock=START, frozen=True, **options)  # type: ignore[arg-type]
 
 
-def everyone(account: Account) -> list[User]:
+def everyone(account: SandboxAccount) -> list[User]:
     return [account.root, *account.users.values()]
 
 

@@ -13,9 +13,9 @@ from botocore.credentials import Credentials as BotoCredentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from birthright.sandbox import Credentials, Sandbox
+from birthright.sandbox import Sandbox, SandboxCredentials
 from birthright.sandbox.sigv4 import Verifier, parse, signing_key
-from birthright.sandbox.wire import AwsError, Request
+from birthright.sandbox.wire import AwsError, WireRequest
 
 Make = Callable[..., Any]
 Refused = Callable[..., tuple[str, int]]
@@ -27,7 +27,7 @@ EXAMPLE_TIME = 1_440_938_160  # 20150830T123600Z
 WHO = "Action=GetCallerIdentity&Version=2011-06-15"
 
 
-def example() -> Request:
+def example() -> WireRequest:
     headers = {
         "content-type": "application/x-www-form-urlencoded; charset=utf-8",
         "host": "iam.amazonaws.com",
@@ -37,15 +37,15 @@ def example() -> Request:
             f"SignedHeaders=content-type;host;x-amz-date, Signature={EXAMPLE_SIGNATURE}"
         ),
     }
-    return Request("GET", "/", "Action=ListUsers&Version=2010-05-08", headers, b"")
+    return WireRequest("GET", "/", "Action=ListUsers&Version=2010-05-08", headers, b"")
 
 
-def verify(request: Request, at: float = EXAMPLE_TIME) -> None:
+def verify(request: WireRequest, at: float = EXAMPLE_TIME) -> None:
     claim = parse(request.headers["authorization"])
     Verifier(lambda: at).check(request, claim, EXAMPLE_SECRET)
 
 
-def refusal(request: Request, at: float = EXAMPLE_TIME) -> tuple[int, str]:
+def refusal(request: WireRequest, at: float = EXAMPLE_TIME) -> tuple[int, str]:
     with pytest.raises(AwsError) as caught:
         verify(request, at)
     return caught.value.status, caught.value.code
@@ -115,7 +115,7 @@ def test_botocore_and_the_verifier_agree(body: str, query: dict[str, str], regio
     headers = {name.lower(): value for name, value in prepared.headers.items()}
     headers = {n: v.decode() if isinstance(v, bytes) else v for n, v in headers.items()}
     headers["host"] = "127.0.0.1:1"
-    request = Request("POST", "/", prepared.url.partition("?")[2], headers, body.encode())
+    request = WireRequest("POST", "/", prepared.url.partition("?")[2], headers, body.encode())
     Verifier().check(request, parse(headers["authorization"]), EXAMPLE_SECRET)
 
 
@@ -147,7 +147,7 @@ def test_the_scope_decides_the_service(box: Sandbox) -> None:
 
 def test_a_wrong_secret_is_refused(box: Sandbox, client: Make, refused: Refused) -> None:
     """A known key id with another secret is SignatureDoesNotMatch, 403."""
-    wrong = Credentials(box.credentials.access_key_id, "not the secret")
+    wrong = SandboxCredentials(box.credentials.access_key_id, "not the secret")
     identify = client(box, "sts", wrong).get_caller_identity
     assert refused(identify) == ("SignatureDoesNotMatch", 403)
     assert box.calls.total() == 0
@@ -156,8 +156,8 @@ def test_a_wrong_secret_is_refused(box: Sandbox, client: Make, refused: Refused)
 def test_unknown_and_tokened_keys_are_refused(box: Sandbox, client: Make, refused: Refused) -> None:
     """An unknown key id, and a long-lived key with a session token, are InvalidClientTokenId."""
     known = box.credentials
-    tokened = Credentials(known.access_key_id, known.secret_access_key, "a token")
-    for credentials in (Credentials("AKIAUNKNOWN000000000", "x"), tokened):
+    tokened = SandboxCredentials(known.access_key_id, known.secret_access_key, "a token")
+    for credentials in (SandboxCredentials("AKIAUNKNOWN000000000", "x"), tokened):
         identify = client(box, "sts", credentials).get_caller_identity
         assert refused(identify) == ("InvalidClientTokenId", 403)
 
@@ -181,7 +181,7 @@ def test_a_new_key_may_not_work_yet(client: Make, refused: Refused) -> None:
     with Sandbox(users=1, consistency_seconds=30).running() as box:
         iam = client(box)
         made = iam.create_access_key(UserName="ci-deploy-born-with-key")["AccessKey"]
-        new = Credentials(made["AccessKeyId"], made["SecretAccessKey"])
+        new = SandboxCredentials(made["AccessKeyId"], made["SecretAccessKey"])
         identify = client(box, "sts", new).get_caller_identity
         assert refused(identify) == ("InvalidClientTokenId", 403)
         box.clock.advance(timedelta(seconds=30))

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 
-from birthright.sandbox import Credentials, Sandbox
-from birthright.sandbox.account import Account, Role
+from birthright.sandbox import Sandbox, SandboxCredentials
+from birthright.sandbox.account import SandboxAccount, SandboxRole
 from birthright.sandbox.population import Population
 
 Make = Callable[..., Any]
@@ -17,9 +17,9 @@ Refused = Callable[..., tuple[str, int]]
 ROLE = "arn:aws:iam::111122223333:role/birthright"
 
 
-def assume(sts: BaseClient, **more: int) -> Credentials:
+def assume(sts: BaseClient, **more: int) -> SandboxCredentials:
     made = sts.assume_role(RoleArn=ROLE, RoleSessionName="test", **more)["Credentials"]
-    return Credentials(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+    return SandboxCredentials(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
 
 
 def test_an_assumed_role_works_until_it_expires(box: Sandbox, client: Make, refused: Refused) -> None:
@@ -46,14 +46,14 @@ def test_temporary_credentials_need_their_token(
 ) -> None:
     """Without their own session token temporary credentials open nothing."""
     made = assume(client(box, "sts"))
-    bare = Credentials(made.access_key_id, made.secret_access_key, token)
+    bare = SandboxCredentials(made.access_key_id, made.secret_access_key, token)
     identify = client(box, "sts", bare).get_caller_identity
     assert refused(identify) == ("InvalidClientTokenId", 403)
 
 
 def test_not_any_role_can_be_assumed(box: Sandbox, client: Make, refused: Refused) -> None:
     """Unlike in moto: unknown roles, unknown accounts and wrong external ids are AccessDenied."""
-    box.account().roles["guarded"] = Role("guarded", external_id="secret")
+    box.account().roles["guarded"] = SandboxRole("guarded", external_id="secret")
     take = client(box, "sts").assume_role
     names = ("111122223333:role/none", "999999999999:role/birthright", "111122223333:role/guarded")
     for name in names:
@@ -118,7 +118,7 @@ def test_an_account_is_made_when_it_is_asked_for(box: Sandbox, client: Make, ref
     """Other accounts come into being by the first AssumeRole, and are reached by its credentials."""
     people = Population(users=3, seed=9)
 
-    def build(account_id: str) -> Account | None:
+    def build(account_id: str) -> SandboxAccount | None:
         if not account_id.startswith("2"):
             return None
         found = people.account(account_id, box.clock.second(), scanner=False)
@@ -127,7 +127,7 @@ def test_an_account_is_made_when_it_is_asked_for(box: Sandbox, client: Make, ref
     box.cloud.accounts.build = build
     role = {"RoleArn": ROLE.replace("111122223333", "222200000001"), "RoleSessionName": "test"}
     made = client(box, "sts").assume_role(**role)["Credentials"]
-    there = Credentials(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+    there = SandboxCredentials(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
     users = client(box, "iam", there).list_users()["Users"]
     assert {user["Arn"].split(":")[4] for user in users} == {"222200000001"}
     role["RoleArn"] = ROLE.replace("111122223333", "333300000001")

@@ -11,7 +11,7 @@ import pytest
 
 from birthright.cli.main import run as birthright
 from birthright.errors import StoreError, UsageError
-from birthright.fleet.run import Orders
+from birthright.fleet.run import ManyAccounts
 from birthright.sandbox import Sandbox
 from birthright.scans.bucket import BucketStore
 from birthright.scans.opening import open_store
@@ -65,7 +65,7 @@ def keys(s3: Any, url: str) -> list[str]:  # noqa: ANN401 - boto3 has no types
 
 
 def finished(store: Any) -> ScanInfo:  # noqa: ANN401 - any store
-    writer = begin(store, Orders(ORG), AS_OF)
+    writer = begin(store, ManyAccounts(ORG), AS_OF)
     writer.ask_for([])
     for account in ACCOUNTS:
         writer.add(f"part-{account}", [facts(account, users=2)])
@@ -120,7 +120,7 @@ def test_a_damaged_copy_is_fetched_again(url: str) -> None:
 
 def test_another_machine_goes_on(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What one machine has begun another finishes; each sees what is there now, not what was."""
-    writer = begin(open_store(url), Orders(ORG), AS_OF)
+    writer = begin(open_store(url), ManyAccounts(ORG), AS_OF)
     writer.ask_for([])
     writer.add("a", [facts(ACCOUNTS[0])])
     assert set(facts_in(scan_dir(open_store(url), writer.info.id))) == {ACCOUNTS[0]}
@@ -225,10 +225,10 @@ def test_the_commands_read_a_bucket(
     monkeypatch.chdir(tmp_path)
     with Sandbox(users=8, accounts=3).running() as box, entered(box):
         writers = [
-            begin(store, Orders(ORG), AS_OF) for store in (open_store(url), FolderStore(tmp_path / "s"))
+            begin(store, ManyAccounts(ORG), AS_OF) for store in (open_store(url), FolderStore(tmp_path / "s"))
         ]
         for writer in writers:
-            go(fleet_of(writer, Orders(ORG)).read())
+            go(fleet_of(writer, ManyAccounts(ORG)).read())
             writer.finish()
         found: list[list[tuple[int, str]]] = []
         for place, writer in zip((url, str(tmp_path / "s")), writers, strict=True):

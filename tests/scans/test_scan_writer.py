@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from birthright.errors import StoreError, UsageError
 from birthright.facts.model import Account
-from birthright.fleet.run import Orders
+from birthright.fleet.run import ManyAccounts
 from birthright.scans.record import ScanInfo, facts_files, load_info, load_tables
 from birthright.scans.store import FolderStore
 from birthright.scans.writer import ScanWriter
@@ -33,10 +33,10 @@ from birthright.times import now
 from fleet_helpers import ORG, begin, facts
 from birthright.errors import StoreError
 from birthright.scans.store import FolderStore
-from birthright.fleet.run import Orders
+from birthright.fleet.run import ManyAccounts
 import birthright.facts.schema, pyarrow.parquet
 
-writer = begin(FolderStore(Path(sys.argv[1])), Orders(ORG))
+writer = begin(FolderStore(Path(sys.argv[1])), ManyAccounts(ORG))
 writer.add("good", [facts("000000000001")])
 print(writer.info.id)
 resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
@@ -48,7 +48,7 @@ except StoreError as error:
 
 
 def started(folder: Path, listed: list[str] | None = None) -> ScanWriter:
-    writer = begin(FolderStore(folder), Orders(ORG), AS_OF)
+    writer = begin(FolderStore(folder), ManyAccounts(ORG), AS_OF)
     if listed is not None:
         writer.ask_for([Account(account) for account in listed])
     return writer
@@ -262,7 +262,7 @@ def in_a_child(store: Path) -> None:
         text = "nothing"
         try:
             os.setuid(65534)
-            begin(FolderStore(store), Orders(ORG), AS_OF)
+            begin(FolderStore(store), ManyAccounts(ORG), AS_OF)
         except StoreError as error:
             text = str(error)
         finally:
@@ -279,7 +279,7 @@ def in_a_child(store: Path) -> None:
 def test_of_two_that_finish_together_one_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who comes second, however little, leaves the first one's scan and its files alone."""
     store = FolderStore(tmp_path)
-    first = begin(store, Orders(ORG))
+    first = begin(store, ManyAccounts(ORG))
     first.add("a", [facts("1" * 12)])
     second = ScanWriter.join(store, first.info.id)
     inside: list[ScanInfo] = []
@@ -300,7 +300,7 @@ def test_of_two_that_finish_together_one_holds(tmp_path: Path, monkeypatch: pyte
 def test_a_scan_is_gone_on_with_for_a_day(tmp_path: Path) -> None:
     """What is read today is not judged by the instant of a scan that was begun long ago."""
     store = FolderStore(tmp_path)
-    old = begin(store, Orders(ORG), now() - timedelta(days=1, minutes=1))
+    old = begin(store, ManyAccounts(ORG), now() - timedelta(days=1, minutes=1))
     old.add("a", [facts("1" * 12)])
     with pytest.raises(UsageError, match="scan again"):
         ScanWriter.resume(store, old.info.id)

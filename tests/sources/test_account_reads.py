@@ -13,7 +13,7 @@ from account_helpers import ALL_OK, Answer, Canned, coverage, scan, scan_in, sta
 from birthright.aws.session import AwsSession
 from birthright.errors import CredentialsError
 from birthright.facts.model import AccountFacts
-from birthright.sandbox import Credentials, Sandbox
+from birthright.sandbox import Sandbox, SandboxCredentials
 from birthright.sandbox.faults import Kind
 from birthright.sources.account import Options, collect_account
 from birthright.times import now
@@ -288,9 +288,9 @@ def test_wrong_credentials(depth: str) -> None:
     """From the start: one line, and STS is not needed to say it."""
     with Sandbox(users=5).running() as box:
         for wrong in (
-            Credentials("AKIANOBODY", "secret"),
-            Credentials(box.credentials.access_key_id, "wrong"),
-            Credentials(box.credentials.access_key_id, "wrong", "token"),
+            SandboxCredentials("AKIANOBODY", "secret"),
+            SandboxCredentials(box.credentials.access_key_id, "wrong"),
+            SandboxCredentials(box.credentials.access_key_id, "wrong", "token"),
         ):
             with pytest.raises(CredentialsError) as caught:
                 scan(box, Options(depth="report" if depth == "report" else "keys"), wrong)

@@ -297,7 +297,7 @@ def test_variants_are_those_of_awss_own_client(
 
 def _their_endpoint(service: str, region: str, profile: str | None = None) -> Endpoint:
     """Have botocore make a request, and look where it would have gone."""
-    from birthright.aws.signing import Scope
+    from birthright.aws.signing import CredentialScope
 
     caught: list[AWSRequest] = []
 
@@ -313,7 +313,7 @@ def _their_endpoint(service: str, region: str, profile: str | None = None) -> En
     client.close()
     parts = urlsplit(caught[0].url)
     credential = caught[0].headers["Authorization"].decode().partition("Credential=")[2].split("/")
-    return Endpoint(f"{parts.scheme}://{parts.netloc}", Scope(credential[2], credential[3]))
+    return Endpoint(f"{parts.scheme}://{parts.netloc}", CredentialScope(credential[2], credential[3]))
 
 
 class _Body:

@@ -24,9 +24,9 @@ from birthright.errors import (
     UsageError,
 )
 from birthright.facts.model import Account
-from birthright.sandbox import Credentials, Sandbox
+from birthright.sandbox import Sandbox, SandboxCredentials
 from birthright.sources import organization as module
-from birthright.sources.organization import READS, Organization, Tree, Unit
+from birthright.sources.organization import READS, Organization, OrganizationalUnit, Tree
 from birthright.sources.permissions import organization_policy
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ TREE = ["ListRoots", "ListOrganizationalUnitsForParent", "ListAccountsForParent"
 
 
 @contextmanager
-def asking(environment: dict[str, str], credentials: Credentials | None = None) -> Iterator[Organization]:
+def asking(
+    environment: dict[str, str], credentials: SandboxCredentials | None = None
+) -> Iterator[Organization]:
     """Ask the organization of an environment, with other credentials if they are given."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
@@ -247,7 +249,7 @@ def test_an_expired_session_and_no_network(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(module, "_LONGEST_PAUSE", 0.01)
     with Sandbox(users=0, accounts=3).running() as box:
         environment = box.environment()
-        key = Credentials("AKIAIOSFODNN7EXAMPLE", "x" * 40)
+        key = SandboxCredentials("AKIAIOSFODNN7EXAMPLE", "x" * 40)
         with asking(environment, key) as organization, pytest.raises(CredentialsError, match="sign in again"):
             listed(organization)
     with asking(environment) as organization:
@@ -358,7 +360,7 @@ def test_a_tree_in_a_circle_ends() -> None:
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=4))
 def test_a_path_says_all_its_names(names: list[str]) -> None:
     """Whatever OUs are called, the names can be read out of the path; it is printable."""
-    unit = Unit("r-root", "Root", "/")
+    unit = OrganizationalUnit("r-root", "Root", "/")
     for number, name in enumerate(names):
         unit = module._unit({"Id": f"ou-{number}", "Name": name}, unit)
     assert unit.path.isprintable()

@@ -11,20 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from birthright.findings.model import (
-    AccountLine,
-    CoverageLine,
+    AccountSummary,
+    CoverageSummary,
     Document,
     Evidence,
     Finding,
-    OuLine,
-    PolicyLine,
+    OuSummary,
+    PolicySummary,
     Scan,
     Summary,
     WaiverState,
 )
 from birthright.policies.pack import load_pack
 from birthright.waivers.apply import misfits, waive
-from birthright.waivers.file import Waiving
+from birthright.waivers.file import WaiverEntry
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 TODAY = NOW.date()
@@ -59,7 +59,7 @@ def finding(**values: Any) -> Finding:  # noqa: ANN401 - any field of Finding
     return Finding(**{**usual, **values})
 
 
-def waiving(**values: Any) -> Waiving:  # noqa: ANN401 - any field of Waiving
+def waiving(**values: Any) -> WaiverEntry:  # noqa: ANN401 - any field of Waiving
     """Make a waiver of that key that lasts two months."""
     usual: dict[str, Any] = {
         "policy": BORN,
@@ -71,16 +71,16 @@ def waiving(**values: Any) -> Waiving:  # noqa: ANN401 - any field of Waiving
         "created": TODAY - timedelta(days=1),
         "expires": TODAY + timedelta(days=60),
     }
-    return Waiving(**{**usual, **values})
+    return WaiverEntry(**{**usual, **values})
 
 
-def coverage(account: str, status: str = "ok", source: str = "ListAccessKeys") -> CoverageLine:
+def coverage(account: str, status: str = "ok", source: str = "ListAccessKeys") -> CoverageSummary:
     """Say whether an account answered."""
-    return CoverageLine(account, source, status, "", 1, 1, 0, 0.0, NOW)  # type: ignore[arg-type]
+    return CoverageSummary(account, source, status, "", 1, 1, 0, 0.0, NOW)  # type: ignore[arg-type]
 
 
 def document(
-    findings: Collection[Finding], asked: Iterable[CoverageLine] | None = None, *, listed: bool = True
+    findings: Collection[Finding], asked: Iterable[CoverageSummary] | None = None, *, listed: bool = True
 ) -> Document:
     """Make a document whose counts are those of its findings; account ONE is in a unit, TWO in another."""
 
@@ -96,15 +96,15 @@ def document(
         Scan("20261122T100000Z-000000", NOW, "0", "keys", listed=listed),
         Summary(2, 1, 1, *counts()),
         tuple(asked if asked is not None else map(coverage, units)),
-        tuple(PolicyLine(i, i, "low", "low", {}, *counts(policy=i)) for i in (BORN, MFA)),
+        tuple(PolicySummary(i, i, "low", "low", {}, *counts(policy=i)) for i in (BORN, MFA)),
         findings,
-        tuple(AccountLine(i, 1, 1, 1, None, unit, *counts(account_id=i)) for i, unit in units.items()),
-        tuple(OuLine(unit, 1, 1, 1, *counts(account_id=i)[:2], 0) for i, unit in units.items()),
+        tuple(AccountSummary(i, 1, 1, 1, None, unit, *counts(account_id=i)) for i, unit in units.items()),
+        tuple(OuSummary(unit, 1, 1, 1, *counts(account_id=i)[:2], 0) for i, unit in units.items()),
     )
 
 
 def state(
-    found: Collection[Finding], one: Waiving, today: date = TODAY, **how: Any  # noqa: ANN401 - as of document
+    found: Collection[Finding], one: WaiverEntry, today: date = TODAY, **how: Any  # noqa: ANN401 - as of document
 ) -> tuple[WaiverState, int]:  # fmt: skip
     """Return how one waiver stands."""
     (line,) = waive(document(found, **how), (one,), today).waivers
@@ -244,7 +244,7 @@ def test_what_covers_nothing_any_more() -> None:
     ],
 )
 def test_what_was_not_read(
-    found: list[Finding], one: Waiving, asked: list[CoverageLine] | None, *, listed: bool
+    found: list[Finding], one: WaiverEntry, asked: list[CoverageSummary] | None, *, listed: bool
 ) -> None:
     """Nobody knows whether such a waiver still covers something: it is never called unmatched."""
     assert state(found, one, asked=asked, listed=listed) == ("unread", 0)
@@ -351,7 +351,7 @@ some_waivers = st.builds(
 )
 
 
-def _is_covered(one: Finding, by: Waiving) -> bool:
+def _is_covered(one: Finding, by: WaiverEntry) -> bool:
     """Say it plainly."""
     if one.verdict != "fail" or by.expires < TODAY or one.policy != by.policy:
         return False
@@ -368,7 +368,7 @@ def _is_covered(one: Finding, by: Waiving) -> bool:
     st.lists(some_waivers, max_size=6, unique_by=lambda one: one.subject),
 )
 @settings(max_examples=100)
-def test_matching_agrees_with_a_plain_oracle(found: list[Finding], waivers: list[Waiving]) -> None:
+def test_matching_agrees_with_a_plain_oracle(found: list[Finding], waivers: list[WaiverEntry]) -> None:
     """Which failures are covered, how many by each, and the counts; afresh and over what was there before."""
     asked = [coverage(ONE), coverage(TWO), coverage("111122224444")]
     plain = document(tuple(found), asked)

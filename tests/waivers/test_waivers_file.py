@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from birthright.errors import UsageError
 from birthright.waivers.edit import NoPlaceError, add_waiver, entry_text
-from birthright.waivers.file import Waiving, load_waivers, parse_waivers, problems
+from birthright.waivers.file import WaiverEntry, load_waivers, parse_waivers, problems
 
 TODAY = date(2026, 11, 22)
 KEY = "AKIAEXAMPLE000000001"
@@ -43,7 +43,7 @@ waivers:
     expires: 2026-11-23
 # The end.
 """
-FIRST = Waiving(
+FIRST = WaiverEntry(
     policy="access-key-created-with-user",
     account="111122223333",
     user="ci-*",
@@ -54,7 +54,7 @@ FIRST = Waiving(
     created=TODAY,
     expires=date(2027, 1, 31),
 )
-OTHER = Waiving(
+OTHER = WaiverEntry(
     policy="access-key-unused",
     account="444455556666",
     user="bob",
@@ -232,11 +232,11 @@ words = printing.filter(lambda text: bool(text.strip()) and text.isprintable())
 
 
 @st.composite
-def entries(draw: st.DrawFn) -> Waiving:
+def entries(draw: st.DrawFn) -> WaiverEntry:
     """Make entries that are right."""
     created = TODAY - timedelta(days=draw(st.integers(0, 3000)))
     account = draw(st.from_regex(r"[0-9]{12}|[0-9]{1,5}[*?]{1,3}", fullmatch=True))
-    return Waiving(
+    return WaiverEntry(
         policy=draw(st.from_regex(r"[a-z0-9]{1,9}(-[a-z0-9]{1,9}){0,3}", fullmatch=True)),
         account=account.translate({ord(c): str(int(c)) for c in account if c.isdigit()}),
         user=draw(words),
@@ -251,7 +251,7 @@ def entries(draw: st.DrawFn) -> Waiving:
 
 @given(st.lists(entries(), max_size=4, unique_by=lambda one: one.subject))
 @settings(max_examples=50)
-def test_what_is_written_is_read_back(made: list[Waiving]) -> None:
+def test_what_is_written_is_read_back(made: list[WaiverEntry]) -> None:
     """Whatever an entry says, its YAML says the same."""
     text = "schema: birthright.waivers/1\nwaivers:\n" + "".join(entry_text(one, 2) for one in made)
     assert parse_waivers(text.encode(), "w") == tuple(made)
@@ -293,7 +293,7 @@ def test_adding_keeps_every_byte(tmp_path: Path, shape: str) -> None:
 @given(entries(), st.sampled_from(sorted(_SHAPES)))
 @settings(max_examples=30)
 def test_adding_anything_keeps_every_byte(
-    tmp_path_factory: pytest.TempPathFactory, one: Waiving, shape: str
+    tmp_path_factory: pytest.TempPathFactory, one: WaiverEntry, shape: str
 ) -> None:
     """Whatever is added to whatever file."""
     path = tmp_path_factory.getbasetemp() / "any.yaml"

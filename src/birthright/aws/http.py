@@ -27,7 +27,7 @@ class TimedOutError(ConnectionLostError):
     """The other side did not answer in time."""
 
 
-class Limits(msgspec.Struct, frozen=True):
+class HttpLimits(msgspec.Struct, frozen=True):
     """What an answer may cost: seconds to connect, seconds from request to last byte, bytes.
 
     The largest credential reports are a few megabytes.
@@ -55,12 +55,12 @@ class Pool:
     """
 
     def __init__(
-        self, url: str, proxy: str | None = None, ca_file: str | None = None, limits: Limits | None = None
+        self, url: str, proxy: str | None = None, ca_file: str | None = None, limits: HttpLimits | None = None
     ) -> None:
         target = urlsplit(url)
         self._name = target.hostname or ""
         self._port = target.port or _PORTS[target.scheme]
-        self._limits = limits or Limits()
+        self._limits = limits or HttpLimits()
         self._proxy = Proxy.parse(proxy) if proxy else None
         secure = target.scheme == "https"
         trusted = _trust(ca_file) if secure or (self._proxy and self._proxy.secure) else None
@@ -158,7 +158,7 @@ class _Connection(asyncio.Protocol):
     It is in `everyone` while it is open.
     """
 
-    def __init__(self, host: str, limits: Limits, everyone: "set[_Connection]") -> None:
+    def __init__(self, host: str, limits: HttpLimits, everyone: "set[_Connection]") -> None:
         self._host = host
         self._limits = limits
         self._everyone = everyone

@@ -23,7 +23,7 @@ from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies, validate_region_name
 
 from birthright.aws.http import Pool, Response
-from birthright.aws.signing import Credentials, Scope
+from birthright.aws.signing import Credentials, CredentialScope
 from birthright.errors import BirthrightError, CredentialsError, ReadError, UsageError
 from birthright.secret import Secret
 
@@ -54,7 +54,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     """Where a service is asked, and the region and name its requests are signed for."""
 
     url: str
-    scope: Scope
+    scope: CredentialScope
 
 
 class PoolLike(Protocol):
@@ -137,7 +137,9 @@ class AwsSession:
             known = {name: value for name, value in wanted.items() if name in rules["parameters"]}
             found = EndpointProvider(rules, partitions).resolve_endpoint(**known)
         schemes = found.properties.get("authSchemes") or [{}]
-        return Endpoint(found.url.rstrip("/"), Scope(schemes[0].get("signingRegion", region), service))
+        return Endpoint(
+            found.url.rstrip("/"), CredentialScope(schemes[0].get("signingRegion", region), service)
+        )
 
     def pool(self, endpoint: Endpoint) -> Pool:
         """Return a connection pool for an endpoint, through the proxy the environment names."""

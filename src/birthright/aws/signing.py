@@ -40,14 +40,16 @@ class Credentials(msgspec.Struct, frozen=True):
                 )
 
 
-class Scope(msgspec.Struct, frozen=True):
+class CredentialScope(msgspec.Struct, frozen=True):
     """Where a signature is good for: `region` is the signing region, `service` the signing name."""
 
     region: str
     service: str
 
 
-def sign(body: bytes, host: str, scope: Scope, credentials: Credentials, moment: datetime) -> dict[str, str]:
+def sign(
+    body: bytes, host: str, scope: CredentialScope, credentials: Credentials, moment: datetime
+) -> dict[str, str]:
     """Return the headers that make `POST / HTTP/1.1` with this form body a signed request."""
     stamp = moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     # Signed headers are canonical in alphabetical order, which this is.

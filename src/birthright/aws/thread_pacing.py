@@ -10,7 +10,7 @@ from collections.abc import Callable
 from birthright.aws.rate import LATE, Rate
 
 
-class Pace:
+class ThreadPacer:
     """One account's pace. `sleep` and `ticks` are seconds; ticks only grow."""
 
     def __init__(

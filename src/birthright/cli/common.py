@@ -12,7 +12,7 @@ from birthright.errors import UsageError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from birthright.findings.document import Selection
+    from birthright.findings.document import Judging
     from birthright.findings.model import Document, Scan
     from birthright.policies.page import Page
     from birthright.scans.record import ScanInfo
@@ -85,16 +85,16 @@ def _data_folder() -> str:
 
 def select(
     policy: tuple[str, ...], policies: Path | None, texts: tuple[str, ...], settings: "Settings"
-) -> "Selection":
+) -> "Judging":
     """Put together which policies judge, and how; the command line wins over the settings."""
-    from birthright.findings.document import Selection, overrides_of
+    from birthright.findings.document import Judging, overrides_of
     from birthright.times import parse_duration
 
     from_file = [
         (i, name, _text(value)) for i, named in settings.set.items() for name, value in named.items()
     ]
     folder = policies or settings.scan.policies
-    return Selection(
+    return Judging(
         policies=policy or settings.scan.policy,
         folder=str(Path(folder).expanduser().resolve()) if folder else None,
         overrides=overrides_of([*from_file, *map(_setting, texts)]),
@@ -102,7 +102,7 @@ def select(
     )
 
 
-def pages_of(selection: "Selection") -> "list[Page]":
+def pages_of(selection: "Judging") -> "list[Page]":
     """Load the chosen pages; every parameter must be one of a page's. Raises UsageError, PageError."""
     from birthright.policies.pack import choose, load_pack
 
@@ -132,7 +132,7 @@ def judge(
     folder: Path,
     info: "ScanInfo",
     pages: "Sequence[Page]",
-    selection: "Selection",
+    selection: "Judging",
     *,
     passes: "bool | Collection[str]" = False,
     evidence: bool = True,
@@ -155,7 +155,7 @@ def warn_incomplete(scan: "Scan | ScanInfo", *, complete: bool) -> None:
     click.echo(f"birthright: scan {scan.id} is not complete: {why}", err=True)
 
 
-def adjusted(saved: "Selection", options: dict[str, Any]) -> "Selection":
+def adjusted(saved: "Judging", options: dict[str, Any]) -> "Judging":
     """Return how a saved scan was judged, with what the command line says put in its place."""
     import msgspec
 
@@ -171,7 +171,7 @@ def adjusted(saved: "Selection", options: dict[str, Any]) -> "Selection":
     )
 
 
-def new_info(selection: "Selection", depth: str, as_of: "datetime", **extra: object) -> "ScanInfo":
+def new_info(selection: "Judging", depth: str, as_of: "datetime", **extra: object) -> "ScanInfo":
     """Return what a scan that begins now says of itself; whether it is complete shows at its end."""
     import msgspec
 
@@ -189,15 +189,15 @@ def new_info(selection: "Selection", depth: str, as_of: "datetime", **extra: obj
     )
 
 
-def saved_selection(info: "ScanInfo") -> "Selection":
+def saved_selection(info: "ScanInfo") -> "Judging":
     """Return how a saved scan was judged. Raises StoreError."""
     import msgspec
 
     from birthright.errors import StoreError
-    from birthright.findings.document import Selection
+    from birthright.findings.document import Judging
 
     try:
-        return msgspec.convert(info.extra.get("selection", {}), Selection)
+        return msgspec.convert(info.extra.get("selection", {}), Judging)
     except msgspec.ValidationError as error:
         raise StoreError(f"scan {info.id} is damaged: {error}", "scan again") from error
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from birthright.evidence.bundle import Made
+    from birthright.evidence.bundle import BundleResult
     from birthright.evidence.manifest import Manifest
-    from birthright.evidence.verifying import Verification
+    from birthright.evidence.verifying import BundleVerification
     from birthright.retirement.journal.journal import Journal
     from birthright.settings import ScanSettings
 
@@ -70,7 +70,7 @@ def make(scan_id: str, **options: Any) -> None:  # noqa: ANN401 - click hands ov
     """Put a scan ('latest' for the last one), its verdicts and what they rest on into one file."""
     from birthright.cli.common import adjusted, open_store, pages_of, saved_selection, warn_incomplete
     from birthright.cli.output import check_output
-    from birthright.evidence.bundle import Order, make_bundle
+    from birthright.evidence.bundle import BundleRequest, make_bundle
     from birthright.scans.record import load_info, scan_dir
     from birthright.settings import load_settings
 
@@ -82,7 +82,7 @@ def make(scan_id: str, **options: Any) -> None:  # noqa: ANN401 - click hands ov
     key = _sign_key(options["sign_key"])
     place = journal_place(options["journal"], options["store"], settings)
     with _journal(place, must_exist=bool(options["journal"])) as journal:
-        order = Order(
+        order = BundleRequest(
             pages=pages_of(selection),
             selection=selection,
             waivers=_waivers(options, settings.scan),
@@ -157,7 +157,7 @@ def _journal(place: str, *, must_exist: bool) -> "Iterator[Journal | None]":
         yield journal
 
 
-def _tell_made(made: "Made", path: Path) -> None:
+def _tell_made(made: "BundleResult", path: Path) -> None:
     from birthright.text import printable
 
     manifest = made.manifest
@@ -172,7 +172,7 @@ def _tell_made(made: "Made", path: Path) -> None:
         click.echo(printable(line), err=not path.is_file())
 
 
-def _tell_checked(found: "Verification", path: Path) -> None:
+def _tell_checked(found: "BundleVerification", path: Path) -> None:
     from birthright.text import printable
     from birthright.times import format_instant
 

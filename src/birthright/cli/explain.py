@@ -25,7 +25,7 @@ def command(subject: str, **options: Any) -> int:  # noqa: ANN401 - click hands 
 
     from birthright.cli.common import judge, open_store, pages_of, saved_selection, warn_incomplete
     from birthright.cli.outcome import waivers_of
-    from birthright.reports.explanation import Asked, explain
+    from birthright.reports.explanation import SubjectQuery, explain
     from birthright.scans.record import load_info, scan_dir
     from birthright.settings import load_settings
     from birthright.waivers.apply import waive
@@ -38,7 +38,7 @@ def command(subject: str, **options: Any) -> int:  # noqa: ANN401 - click hands 
     pages = pages_of(selection)
     document = judge(scan_dir(place, info.id), info, pages, selection, passes=True)
     document = waive(document, waivers or (), info.as_of.date())
-    asked = Asked(subject, options["account"])
+    asked = SubjectQuery(subject, options["account"])
     explain(document, {page.id: page for page in pages}, asked, sys.stdout)
     warn_incomplete(document.scan, complete=document.complete)
     return 0

@@ -46,7 +46,7 @@ def command(  # noqa: PLR0913 - one for each option
     """
     from birthright.cli.common import open_store, pages_of, select
     from birthright.errors import UsageError
-    from birthright.history.earlier import Judged
+    from birthright.history.earlier import SavedScan
     from birthright.history.series import series_of
     from birthright.reports import trend
     from birthright.scans.record import load_info
@@ -56,7 +56,7 @@ def command(  # noqa: PLR0913 - one for each option
     place = open_store(store, loaded)
     selection = select(policy, policies, settings, loaded)
     pages = pages_of(selection)
-    series = series_of(Judged(place, load_info(place), pages, selection), limit, account)
+    series = series_of(SavedScan(place, load_info(place), pages, selection), limit, account)
     if not series and account is None:
         hint = "'birthright scan --resume latest' goes on with the last one"
         raise UsageError("no scan was finished yet", hint)

@@ -15,13 +15,13 @@ from birthright.reports.formats import FORMATS
 if TYPE_CHECKING:
     from birthright.findings.grading import FailOn
     from birthright.findings.model import Document
-    from birthright.history.earlier import Judged
+    from birthright.history.earlier import SavedScan
     from birthright.policies.page import Page
     from birthright.reports.interface import Report
     from birthright.scans.store import Store
     from birthright.secret import Secret
     from birthright.settings import ScanSettings
-    from birthright.waivers.file import Waiving
+    from birthright.waivers.file import WaiverEntry
 
 _PATH = click.Path(path_type=Path)
 _ENDINGS = ", ".join(form.ending for form in FORMATS.values())
@@ -64,7 +64,7 @@ class Wishes(NamedTuple):
 
     files: tuple[Path, ...]
     form: str | None
-    waivers: "tuple[Waiving, ...] | None"
+    waivers: "tuple[WaiverEntry, ...] | None"
     since: str | None
     fail_on: "FailOn"
     urls: "tuple[Secret, ...]"
@@ -90,7 +90,7 @@ def wishes_of(options: Mapping[str, Any], settings: "ScanSettings", *, live: boo
     return Wishes(options["output"], options["form"], waivers, since, wanted, urls)
 
 
-def waivers_of(options: Mapping[str, Any], settings: "ScanSettings") -> "tuple[Waiving, ...] | None":
+def waivers_of(options: Mapping[str, Any], settings: "ScanSettings") -> "tuple[WaiverEntry, ...] | None":
     """Read the waivers: of the file named, of the settings' or of ./waivers.yaml; None without a file.
 
     Raises UsageError.
@@ -141,7 +141,7 @@ def check_waivers(wishes: Wishes, pages: "Iterable[Page]") -> None:
         click.echo(f"birthright: {line}", err=True)
 
 
-def report_of(judged: "Judged", wishes: Wishes, *, passes: bool, evidence: bool = False) -> "Report":
+def report_of(judged: "SavedScan", wishes: Wishes, *, passes: bool, evidence: bool = False) -> "Report":
     """Judge a saved scan, waive and compare. `evidence`: also if no output shows it."""
     from birthright.cli.common import judge
     from birthright.cli.output import draws_keys, shows_evidence
@@ -161,7 +161,7 @@ def report_of(judged: "Judged", wishes: Wishes, *, passes: bool, evidence: bool 
     return Report(compared(document, judged, wishes), {page.id: page for page in pages}, passes)
 
 
-def compared(document: "Document", judged: "Judged | None", wishes: Wishes) -> "Document":
+def compared(document: "Document", judged: "SavedScan | None", wishes: Wishes) -> "Document":
     """Waive what was accepted, and say how the findings stand against an earlier scan."""
     from birthright.waivers.apply import waive
 

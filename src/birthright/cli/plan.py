@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from birthright.findings.document import Selection
+    from birthright.findings.document import Judging
     from birthright.findings.model import Document
     from birthright.retirement.model import Terms
-    from birthright.retirement.planning.candidates import Choices
+    from birthright.retirement.planning.candidates import PlanRequest
     from birthright.retirement.planning.plan import Plan
     from birthright.settings import RetirementSettings, Settings
 
@@ -119,11 +119,11 @@ def _terms(settings: "RetirementSettings") -> "Terms":
     )
 
 
-def _choices(options: dict[str, Any], settings: "Settings") -> "Choices":
-    from birthright.retirement.planning.candidates import Choices
+def _choices(options: dict[str, Any], settings: "Settings") -> "PlanRequest":
+    from birthright.retirement.planning.candidates import PlanRequest
 
     retirement = settings.retirement
-    return Choices(
+    return PlanRequest(
         policies=options["policy"],
         accounts=options["account"],
         users=options["user"],
@@ -199,7 +199,7 @@ def _judged(
     return msgspec.structs.replace(document, findings=tuple(needed(document.findings)))
 
 
-def _with(saved: "Selection", policies: tuple[str, ...]) -> "Selection":
+def _with(saved: "Judging", policies: tuple[str, ...]) -> "Judging":
     """Add policies to those that judged a scan; none named: all did."""
     import msgspec
 

@@ -11,7 +11,7 @@ from birthright.errors import ReadError, UsageError
 
 if TYPE_CHECKING:
     from birthright.cli.outcome import Wishes
-    from birthright.findings.document import Selection
+    from birthright.findings.document import Judging
     from birthright.findings.model import Document
     from birthright.policies.page import Page
     from birthright.reports.interface import Report
@@ -80,7 +80,7 @@ def _report(options: dict[str, Any], settings: "Settings", wishes: "Wishes") -> 
 def _judged(options: dict[str, Any], settings: "Settings", wishes: "Wishes") -> "Report":
     from birthright.cli.common import open_store, pages_of
     from birthright.cli.outcome import check_waivers, report_of
-    from birthright.history.earlier import Judged
+    from birthright.history.earlier import SavedScan
     from birthright.scans.record import load_info
 
     store = open_store(options["store"], settings, options["profile"])
@@ -88,11 +88,11 @@ def _judged(options: dict[str, Any], settings: "Settings", wishes: "Wishes") -> 
     selection = _selection(options, settings, info)
     pages = pages_of(selection)
     check_waivers(wishes, pages)
-    judged = Judged(store, info, pages, selection)
+    judged = SavedScan(store, info, pages, selection)
     return report_of(judged, wishes, passes=options["passes"], evidence=bool(options["push"]))
 
 
-def _selection(options: dict[str, Any], settings: "Settings", info: "ScanInfo") -> "Selection":
+def _selection(options: dict[str, Any], settings: "Settings", info: "ScanInfo") -> "Judging":
     """Judge as the scan was judged, unless other settings are named."""
     from birthright.cli.common import adjusted, saved_selection, select
 

@@ -39,20 +39,20 @@ class Retiring:
         from birthright.aws.clock import AwsClock
         from birthright.aws.own_keys import own_keys
         from birthright.aws.session import AwsSession
-        from birthright.retirement.engine.accounts import Accounts, Role
+        from birthright.retirement.engine.accounts import AccountDirectory, RetiringRole
         from birthright.retirement.engine.run import Stop, holder
-        from birthright.retirement.engine.task import Tools
+        from birthright.retirement.engine.task import RunContext
         from birthright.retirement.handover.registry import destination
         from birthright.times import parse_duration
 
         self.settings = settings.retirement
         self.stop: Stop = Stop()
         clock = AwsClock()
-        role = Role(options["role"], options["external_id"]) if options["role"] else None
+        role = RetiringRole(options["role"], options["external_id"]) if options["role"] else None
         scan = settings.scan
         session = AwsSession(options["profile"] or scan.profile, options["region"] or scan.region)
-        self.accounts: Accounts = Accounts(session, clock, role, self.stop.sleep)
-        self.tools: Tools = Tools(
+        self.accounts: AccountDirectory = AccountDirectory(session, clock, role, self.stop.sleep)
+        self.tools: RunContext = RunContext(
             journal=journal,
             now=clock.now,
             sleep=self.stop.sleep,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from birthright.cli.outcome import Wishes
-    from birthright.findings.document import Selection
+    from birthright.findings.document import Judging
     from birthright.reports.interface import Report
     from birthright.scans.record import ScanInfo
     from birthright.scans.store import Store
@@ -122,7 +122,7 @@ def _exclude(options: dict[str, Any], one: str, others: "Iterable[str]") -> None
 def _report(options: dict[str, Any], settings: "Settings", wishes: "Wishes") -> "Report":
     from birthright.cli.common import open_store, pages_of
     from birthright.cli.outcome import check_since, check_waivers, report_of
-    from birthright.history.earlier import Judged
+    from birthright.history.earlier import SavedScan
 
     store = open_store(options["store"], settings, options["profile"])
     # What is wrong with any of these is told before AWS is asked.
@@ -131,12 +131,12 @@ def _report(options: dict[str, Any], settings: "Settings", wishes: "Wishes") -> 
     check_waivers(wishes, pages)
     check_since(store, wishes.since)
     info = _info(options, settings.scan, selection, store)
-    return report_of(Judged(store, info, pages, selection), wishes, passes=options["passes"])
+    return report_of(SavedScan(store, info, pages, selection), wishes, passes=options["passes"])
 
 
 def _selected(
     options: dict[str, Any], settings: "Settings", store: "Store"
-) -> "tuple[dict[str, Any], Selection]":
+) -> "tuple[dict[str, Any], Judging]":
     """Say which policies judge; a saved scan is judged as it was, unless --config says else."""
     from birthright.cli.common import adjusted, saved_selection, select
     from birthright.scans.record import find_unfinished, load_info
@@ -151,7 +151,7 @@ def _selected(
 
 
 def _info(
-    options: dict[str, Any], settings: "ScanSettings", selection: "Selection", store: "Store"
+    options: dict[str, Any], settings: "ScanSettings", selection: "Judging", store: "Store"
 ) -> "ScanInfo":
     from birthright.scans.record import load_info
 
@@ -161,7 +161,7 @@ def _info(
 
 
 def _read_and_save(
-    options: dict[str, Any], settings: "ScanSettings", selection: "Selection", store: "Store"
+    options: dict[str, Any], settings: "ScanSettings", selection: "Judging", store: "Store"
 ) -> "ScanInfo":
     """Read what was asked for and keep the facts; judging reads those, so that it can be done again."""
     from birthright.cli.common import new_info

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from birthright.aws.roles import Role
-    from birthright.findings.document import Selection
-    from birthright.fleet.listing import Wanted
-    from birthright.fleet.reading import Limits
-    from birthright.fleet.run import Fleet, Orders
+    from birthright.findings.document import Judging
+    from birthright.fleet.listing import AccountSelection
+    from birthright.fleet.reading import ConcurrencyLimits
+    from birthright.fleet.run import Fleet, ManyAccounts
     from birthright.scans.record import ScanInfo
     from birthright.scans.store import Store
     from birthright.scans.writer import ScanWriter
@@ -77,7 +77,7 @@ def is_many(options: dict[str, Any], settings: "ScanSettings") -> bool:
 
 
 def read_many(
-    options: dict[str, Any], settings: "ScanSettings", selection: "Selection", store: "Store"
+    options: dict[str, Any], settings: "ScanSettings", selection: "Judging", store: "Store"
 ) -> "ScanInfo":
     """Read the accounts, keep what was read whatever happens, and return what the finished scan says.
 
@@ -87,7 +87,7 @@ def read_many(
 
     from birthright.cli.common import new_info
     from birthright.cli.scan_one import depth_of
-    from birthright.fleet.counts import Counts
+    from birthright.fleet.counts import ScanProgress
     from birthright.fleet.progress import shown
     from birthright.fleet.run import Fleet
     from birthright.scans.writer import ScanWriter
@@ -101,7 +101,7 @@ def read_many(
         asked = msgspec.to_builtins(orders)
         info = new_info(selection, depth_of(options, settings), now(), fleet=asked)
         writer = ScanWriter.begin(store, info)
-    fleet = Fleet(orders, writer, Counts())
+    fleet = Fleet(orders, writer, ScanProgress())
     with _keeping(store, writer, options), shown(fleet.counts, quiet=options["quiet"]):
         _run(fleet, options["dask"] or settings.dask, store)
         info = writer.finish()
@@ -145,14 +145,14 @@ async def _until_told(work: Coroutine[Any, Any, None]) -> None:
     await work
 
 
-def saved_orders(info: "ScanInfo", options: dict[str, Any]) -> "Orders":
+def saved_orders(info: "ScanInfo", options: dict[str, Any]) -> "ManyAccounts":
     """Return what a scan was told; only who asks, and how fast, may be said anew. Raises UsageError."""
     import msgspec
 
-    from birthright.fleet.run import Orders
+    from birthright.fleet.run import ManyAccounts
 
     try:
-        orders = msgspec.convert(info.extra.get("fleet"), Orders)
+        orders = msgspec.convert(info.extra.get("fleet"), ManyAccounts)
     except msgspec.ValidationError as error:
         raise UsageError(f"scan {info.id} cannot be gone on with: {error}", "scan again") from error
     return msgspec.structs.replace(
@@ -163,11 +163,11 @@ def saved_orders(info: "ScanInfo", options: dict[str, Any]) -> "Orders":
     )
 
 
-def _limits(calls: int) -> "Limits":
+def _limits(calls: int) -> "ConcurrencyLimits":
     """Say how much goes on at a time: at depth report an account has one call in flight."""
-    from birthright.fleet.reading import Limits
+    from birthright.fleet.reading import ConcurrencyLimits
 
-    return Limits(calls=calls, working=max(calls, Limits().working))
+    return ConcurrencyLimits(calls=calls, working=max(calls, ConcurrencyLimits().working))
 
 
 @contextmanager
@@ -194,17 +194,17 @@ def _place(options: dict[str, Any]) -> list[str]:
     return [word for name in names if options[name] for word in (f"--{name}", str(options[name]))]
 
 
-def _orders(options: dict[str, Any], settings: "ScanSettings") -> "Orders":
+def _orders(options: dict[str, Any], settings: "ScanSettings") -> "ManyAccounts":
     from birthright.cli.scan_one import options_of
-    from birthright.fleet.reading import Limits
-    from birthright.fleet.run import Orders
+    from birthright.fleet.reading import ConcurrencyLimits
+    from birthright.fleet.run import ManyAccounts
 
-    return Orders(
+    return ManyAccounts(
         wanted=_wanted(options, settings),
         role=_role(options, settings),
         through_role=bool(_said(options, settings, "role_everywhere")),
         options=options_of(options, settings),
-        limits=_limits(_said(options, settings, "max_calls") or Limits().calls),
+        limits=_limits(_said(options, settings, "max_calls") or ConcurrencyLimits().calls),
         region=_said(options, settings, "region"),
         profile=_said(options, settings, "profile"),
     )
@@ -216,10 +216,10 @@ def _said(options: dict[str, Any], settings: "ScanSettings", name: str) -> Any: 
     return getattr(settings, name) if value is None or value == () else value
 
 
-def _wanted(options: dict[str, Any], settings: "ScanSettings") -> "Wanted":
+def _wanted(options: dict[str, Any], settings: "ScanSettings") -> "AccountSelection":
     """Say which accounts are read. What the command line says of them replaces what the settings say."""
     from birthright.fleet.accounts_file import load_accounts
-    from birthright.fleet.listing import Wanted
+    from birthright.fleet.listing import AccountSelection
 
     own = [name for name in ("org", "ou", "accounts", "profiles") if options[name]]
     file = options["accounts"] if own else settings.accounts
@@ -231,7 +231,7 @@ def _wanted(options: dict[str, Any], settings: "ScanSettings") -> "Wanted":
     # The settings' filters are of the settings' accounts, or of the organization.
     filtered = not own or bool(options["org"] or options["ou"])
     roles = {a.account.account_id: a.role for a in load_accounts(Path(file)) if a.role} if file else {}
-    return Wanted(
+    return AccountSelection(
         org=not file and not profiles,
         units=units,
         file=str(Path(file).resolve()) if file else None,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from birthright.findings.model import Document, Finding
     from birthright.settings import Settings
-    from birthright.waivers.file import Waiving
+    from birthright.waivers.file import WaiverEntry
 
 _PREFIX = re.compile(r"[0-9a-f]{6,32}")
 _MOST = 5
@@ -214,15 +214,15 @@ def _check(finding: "Finding") -> None:
 
 def _waiving(
     finding: "Finding", *, owner: str, created: "date", expires: "date", options: dict[str, Any]
-) -> "Waiving":
+) -> "WaiverEntry":
     """Make the entry. Raises UsageError where the finding says what cannot stand in the file."""
-    from birthright.waivers.file import Waiving, problems
+    from birthright.waivers.file import WaiverEntry, problems
 
     if finding.user_name and {*"*?"} & {*finding.user_name}:
         raise UsageError(
             f"the finding's user: {finding.user_name!r} would be a pattern", "IAM has no such user"
         )
-    one = Waiving(
+    one = WaiverEntry(
         policy=finding.policy,
         account=finding.account_id,
         # What is about a whole account has no user.

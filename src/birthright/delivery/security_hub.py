@@ -81,7 +81,7 @@ class Pushed(msgspec.Struct, frozen=True):
         return "\n".join([f"Security Hub of {self.account_id}, {self.region}: {said}", *refused])
 
 
-class _Known(msgspec.Struct, frozen=True, gc=False):
+class _ImportedFinding(msgspec.Struct, frozen=True, gc=False):
     """A finding of ours that is active in Security Hub; `packed` is what is to be said of it once more."""
 
     subject: Subject
@@ -109,7 +109,7 @@ class _Push:
         self._as_of = report.document.scan.as_of
         self._heard = Heard(report.document)
         self._product = Product(hub.product_arn, hub.account_id, hub.region)
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, _ImportedFinding] = {}
         self._counts: Counter[str] = Counter()
 
     def run(self) -> Pushed:
@@ -137,7 +137,7 @@ class _Push:
                 continue
             yield self._told(item, known, moment, waived=finding.waiver is not None)
 
-    def _told(self, item: Item, known: _Known | None, moment: datetime, *, waived: bool) -> Item:
+    def _told(self, item: Item, known: _ImportedFinding | None, moment: datetime, *, waived: bool) -> Item:
         return {
             **{name: value for name, value in item.items() if name not in _NOT_OURS},
             "AwsAccountId": self._hub.account_id,
@@ -160,7 +160,7 @@ class _Push:
             else:
                 self._counts["left"] += 1
 
-    def _moment(self, known: _Known | None) -> datetime | None:
+    def _moment(self, known: _ImportedFinding | None) -> datetime | None:
         """Choose the time of an update; None where Security Hub has the word of a newer scan."""
         if known is None or known.updated_at < self._as_of:
             return self._as_of
@@ -168,13 +168,13 @@ class _Push:
         return later if later < self._as_of + _SAME_SCAN else None
 
 
-def _known(item: Item) -> _Known:
+def _known(item: Item) -> _ImportedFinding:
     fields = item.get("ProductFields", {})
     said = {name: value for name, value in item.items() if name in _SAID}
     said["ProductFields"] = {
         name: value for name, value in fields.items() if not name.startswith(_AWS_FIELDS)
     }
-    return _Known(
+    return _ImportedFinding(
         subject=_subject(item),
         fingerprint=fields.get(_FINGERPRINT, ""),
         made=_made(item),
@@ -196,7 +196,7 @@ def _made(item: Item) -> datetime | None:
     return next((_moment_of(one["CreatedAt"]) for one in details if "CreatedAt" in one), None)
 
 
-def _archived(known: _Known, moment: datetime) -> Item:
+def _archived(known: _ImportedFinding, moment: datetime) -> Item:
     item: Item = msgspec.json.decode(zlib.decompress(known.packed))
     compliance: dict[str, Any] = {**item.get("Compliance", {}), "Status": "PASSED"}
     return {**item, "Compliance": compliance, "UpdatedAt": _exact(moment), "RecordState": "ARCHIVED"}

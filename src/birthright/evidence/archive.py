@@ -28,7 +28,7 @@ class AlteredError(Exception):
     """A bundle is not as it was made; the text says in what."""
 
 
-class Member(msgspec.Struct, frozen=True):
+class ArchiveMember(msgspec.Struct, frozen=True):
     """A file for the archive, and where its bytes are; `crc32` is ZIP's own sum."""
 
     name: str
@@ -38,7 +38,7 @@ class Member(msgspec.Struct, frozen=True):
     source: Path | bytes
 
 
-class Place(NamedTuple):
+class MemberPlace(NamedTuple):
     """Where a file's bytes stand in an archive, and their digest."""
 
     name: str
@@ -54,17 +54,17 @@ class _Entry(NamedTuple):
     start: int
 
 
-def member(name: str, source: Path | bytes) -> Member:
+def member(name: str, source: Path | bytes) -> ArchiveMember:
     """Measure a file. Raises OSError."""
     digest, crc, size = hashlib.sha256(), 0, 0
     for chunk in _chunks(source):
         digest.update(chunk)
         crc = zlib.crc32(chunk, crc)
         size += len(chunk)
-    return Member(name, size, digest.hexdigest(), crc, source)
+    return ArchiveMember(name, size, digest.hexdigest(), crc, source)
 
 
-def pieces(members: Iterable[Member]) -> Iterator[bytes]:
+def pieces(members: Iterable[ArchiveMember]) -> Iterator[bytes]:
     """Give the archive's bytes, a piece at a time. Raises OSError."""
     entries: list[_Entry] = []
     place = 0
@@ -86,7 +86,7 @@ class Unpacking:
         self._place = 0
         self._entries: list[_Entry] = []
 
-    def next(self, sink: Callable[[bytes], object], wanted: str | None = None) -> Place:
+    def next(self, sink: Callable[[bytes], object], wanted: str | None = None) -> MemberPlace:
         """Hand the next file's bytes to `sink`; it should be `wanted`. Raises AlteredError."""
         start = self._place
         head, name, size = self._head()
@@ -99,7 +99,7 @@ class Unpacking:
         if head != _local(entry):
             raise AlteredError(f"{shown} is altered, or was packed by something else")
         self._entries.append(entry)
-        return Place(shown, begins, size, digest)
+        return MemberPlace(shown, begins, size, digest)
 
     def end(self) -> None:
         """See that nothing follows but what must. Raises AlteredError."""
@@ -144,7 +144,7 @@ class Unpacking:
 class Slice:
     """The bytes of one file of an archive, read from its beginning."""
 
-    def __init__(self, file: BinaryIO, place: Place) -> None:
+    def __init__(self, file: BinaryIO, place: MemberPlace) -> None:
         self._file = file
         self._at = place.start
         self._end = place.start + place.size

@@ -16,7 +16,7 @@ import msgspec
 from birthright import __version__
 from birthright.atomic import make_directories, open_atomically, write_atomically
 from birthright.errors import StoreError, UsageError
-from birthright.evidence.archive import Member, member, pieces
+from birthright.evidence.archive import ArchiveMember, member, pieces
 from birthright.evidence.manifest import (
     FINDINGS,
     JOURNAL,
@@ -30,10 +30,10 @@ from birthright.evidence.manifest import (
     SUMS,
     TABLES,
     WAIVERS,
-    Entry,
-    JournalLine,
+    JournalSummary,
     Manifest,
-    ScanLine,
+    ManifestEntry,
+    ScanSummary,
     encode,
     page_lines,
     sums,
@@ -42,7 +42,7 @@ from birthright.evidence.readme import readme
 from birthright.evidence.records import write_records
 from birthright.evidence.signing import fingerprint, public_pem
 from birthright.evidence.tables import write_csv
-from birthright.findings.document import Selection
+from birthright.findings.document import Judging
 from birthright.findings.model import Document
 from birthright.policies.page import Page
 from birthright.scans.record import ACCOUNTS, INFO, ScanInfo, facts_files, report_files
@@ -54,14 +54,14 @@ if TYPE_CHECKING:
     from birthright.retirement.journal.journal import Journal
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class BundleRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What goes into a bundle.
 
     `waivers` is the waivers' file as it is; `raw` adds the credential reports, `mask` hides access key ids.
     """
 
     pages: Sequence[Page]
-    selection: Selection
+    selection: Judging
     waivers: bytes | None = None
     journal: "Journal | None" = None
     raw: bool = False
@@ -69,14 +69,14 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     sign_key: "Ed25519PrivateKey | None" = None
 
 
-class Made(msgspec.Struct, frozen=True):
+class BundleResult(msgspec.Struct, frozen=True):
     """What was made."""
 
     manifest: Manifest
     document: Document
 
 
-def make_bundle(folder: Path, info: ScanInfo, order: Order, out: Path) -> Made:
+def make_bundle(folder: Path, info: ScanInfo, order: BundleRequest, out: Path) -> BundleResult:
     """Write the bundle of the scan in a folder, whole or not at all.
 
     Raises UsageError if the scan is not finished or lacks what was ordered, StoreError, PageError.
@@ -124,8 +124,8 @@ def _reading(folder: Path) -> Iterator[None]:
 class _Packing:
     """One bundle as it is put together; `members` are its files, in order, once it is made."""
 
-    def __init__(self, folder: Path, info: ScanInfo, order: Order, stage: Path) -> None:
-        self.members: list[Member] = []
+    def __init__(self, folder: Path, info: ScanInfo, order: BundleRequest, stage: Path) -> None:
+        self.members: list[ArchiveMember] = []
         self._order = order
         self._stage = stage
         self._mask: Mask | None = None
@@ -135,7 +135,7 @@ class _Packing:
         if order.mask:
             self._hide_keys()
 
-    def made(self) -> Made:
+    def made(self) -> BundleResult:
         """Put everything together."""
         # Before anything is judged: looking at the files finds those that are damaged.
         scan = [*self._of_scan()]
@@ -149,7 +149,7 @@ class _Packing:
         manifest = msgspec.structs.replace(manifest, files=_entries(files))
         signed = self._signed(encode(manifest))
         self.members = [*signed, *sorted(files, key=lambda one: one.name)]
-        return Made(manifest, document)
+        return BundleResult(manifest, document)
 
     def _hide_keys(self) -> None:
         """Go on with masked copies of the facts."""
@@ -181,7 +181,7 @@ class _Packing:
         given = self._order.waivers
         return self._mask.text(given.decode()).encode() if given and self._mask else given
 
-    def _of_scan(self) -> Iterator[Member]:
+    def _of_scan(self) -> Iterator[ArchiveMember]:
         """Give the scan's own files, each of them what scan.json says."""
         yield member(f"{SCAN}{INFO}", self._folder / INFO)
         digests = named_digests(self._info)
@@ -192,14 +192,14 @@ class _Packing:
                     raise _damaged(path)
                 yield one
 
-    def _tables(self) -> Iterator[Member]:
+    def _tables(self) -> Iterator[ArchiveMember]:
         for table, paths in facts_files(self._folder).items():
             path = self._stage / f"{table}.csv"
             with open_atomically(path) as out:
                 write_csv(table, paths, out)
             yield member(f"{TABLES}{path.name}", path)
 
-    def _findings(self, document: Document) -> Member:
+    def _findings(self, document: Document) -> ArchiveMember:
         from birthright.reports.interface import Report
         from birthright.reports.json import render
 
@@ -208,11 +208,11 @@ class _Packing:
             render(Report(document), out)
         return member(FINDINGS, path)
 
-    def _pages(self) -> Iterator[Member]:
+    def _pages(self) -> Iterator[ArchiveMember]:
         for page in self._order.pages:
             yield member(f"{POLICIES}{page.id}.md", page.text.encode())
 
-    def _kept(self) -> Iterator[Member]:
+    def _kept(self) -> Iterator[ArchiveMember]:
         waivers = self._waivers()
         if waivers is not None:
             yield member(WAIVERS, waivers)
@@ -223,7 +223,7 @@ class _Packing:
                 raise _damaged(path)
             yield one
 
-    def _records(self, document: Document, files: list[Member]) -> JournalLine | None:
+    def _records(self, document: Document, files: list[ArchiveMember]) -> JournalSummary | None:
         if self._order.journal is None:
             return None
         path = self._stage / JOURNAL
@@ -233,11 +233,11 @@ class _Packing:
         files.append(member(JOURNAL, path))
         return line
 
-    def _manifest(self, document: Document, journal: JournalLine | None) -> Manifest:
+    def _manifest(self, document: Document, journal: JournalSummary | None) -> Manifest:
         info, order = self._info, self._order
         key = order.sign_key
         return Manifest(
-            scan=ScanLine(info.id, info.as_of, info.tool_version, info.depth, info.complete),
+            scan=ScanSummary(info.id, info.as_of, info.tool_version, info.depth, info.complete),
             tool_version=__version__,
             # A folder on somebody's machine is nothing for others: the pages are in the bundle.
             selection=msgspec.structs.replace(order.selection, folder=None),
@@ -248,7 +248,7 @@ class _Packing:
             files=(),
         )
 
-    def _signed(self, manifest: bytes) -> Iterator[Member]:
+    def _signed(self, manifest: bytes) -> Iterator[ArchiveMember]:
         yield member(MANIFEST, manifest)
         key = self._order.sign_key
         if key:
@@ -256,9 +256,9 @@ class _Packing:
             yield member(PUBLIC_KEY, public_pem(key.public_key()))
 
 
-def _entries(files: Sequence[Member]) -> tuple[Entry, ...]:
+def _entries(files: Sequence[ArchiveMember]) -> tuple[ManifestEntry, ...]:
     ordered = sorted(files, key=lambda one: one.name)
-    return tuple(Entry(one.name, one.size, one.sha256) for one in ordered)
+    return tuple(ManifestEntry(one.name, one.size, one.sha256) for one in ordered)
 
 
 def _damaged(path: Path) -> StoreError:

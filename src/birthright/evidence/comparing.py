@@ -16,7 +16,7 @@ _SHOWN = 5
 _FIRST, _LAST = b'  "findings": [', b"  ]"
 
 
-class Same(io.RawIOBase):
+class ComparingSink(io.RawIOBase):
     """Takes bytes, and compares them with those that are expected."""
 
     def __init__(self, expected: Slice) -> None:
@@ -47,7 +47,7 @@ def compare_findings(document: Document, open_file: Callable[[], Slice], version
     from birthright.reports.interface import Report
     from birthright.reports.json import render
 
-    same = Same(open_file())
+    same = ComparingSink(open_file())
     with io.TextIOWrapper(io.BufferedWriter(same), encoding="utf-8", newline="\n") as out:
         render(Report(document), out)
     if same.is_same():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from birthright.evidence.manifest import WAIVERS
 from birthright.evidence.masking import parse_masked
-from birthright.findings.document import Selection, build_document
+from birthright.findings.document import Judging, build_document
 from birthright.findings.model import Document
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.page import Page
@@ -14,7 +14,7 @@ from birthright.waivers.apply import waive
 
 
 def judged(
-    folder: Path, info: ScanInfo, pages: Sequence[Page], selection: Selection, waivers: bytes | None
+    folder: Path, info: ScanInfo, pages: Sequence[Page], selection: Judging, waivers: bytes | None
 ) -> Document:
     """Judge a scan's folder by the pages, passes included, and apply the waivers.
 

@@ -7,7 +7,7 @@ import msgspec
 
 from birthright.errors import UsageError
 from birthright.evidence.archive import AlteredError
-from birthright.findings.document import Selection
+from birthright.findings.document import Judging
 from birthright.findings.model import Document
 
 SCHEMA = "birthright.evidence/1"
@@ -21,7 +21,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=,@-]{0,199}(/[A-Za-z0-9_][A-Za-z0
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-class Entry(msgspec.Struct, frozen=True):
+class ManifestEntry(msgspec.Struct, frozen=True):
     """One file, its size in bytes."""
 
     name: str
@@ -29,7 +29,7 @@ class Entry(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class ScanLine(msgspec.Struct, frozen=True):
+class ScanSummary(msgspec.Struct, frozen=True):
     """The scan, as it says of itself; `tool_version` is of the birthright that read AWS."""
 
     id: str
@@ -39,7 +39,7 @@ class ScanLine(msgspec.Struct, frozen=True):
     complete: bool
 
 
-class PageLine(msgspec.Struct, frozen=True):
+class PageSummary(msgspec.Struct, frozen=True):
     """A policy as it was run; `sha256` is its page's digest."""
 
     id: str
@@ -47,7 +47,7 @@ class PageLine(msgspec.Struct, frozen=True):
     parameters: dict[str, str]
 
 
-class JournalLine(msgspec.Struct, frozen=True):
+class JournalSummary(msgspec.Struct, frozen=True):
     """The journal that records were taken from.
 
     steps, head: how many steps of the whole journal are whole, and the digest of the last; `birthright
@@ -65,19 +65,19 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """All of it. `tool_version` judged and packed; `signed_by` is the fingerprint of the key, if any."""
 
     schema: str = SCHEMA
-    scan: ScanLine
+    scan: ScanSummary
     tool_version: str
-    selection: Selection
-    policies: tuple[PageLine, ...]
+    selection: Judging
+    policies: tuple[PageSummary, ...]
     masked: bool
-    journal: JournalLine | None
+    journal: JournalSummary | None
     signed_by: str | None
-    files: tuple[Entry, ...]
+    files: tuple[ManifestEntry, ...]
 
 
-def page_lines(document: Document) -> tuple[PageLine, ...]:
+def page_lines(document: Document) -> tuple[PageSummary, ...]:
     """Say how the policies of a document were run."""
-    return tuple(PageLine(line.id, line.sha256 or "", line.parameters) for line in document.policies)
+    return tuple(PageSummary(line.id, line.sha256 or "", line.parameters) for line in document.policies)
 
 
 class _Versioned(msgspec.Struct):
@@ -89,7 +89,7 @@ def encode(manifest: Manifest) -> bytes:
     return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
 
 
-def sums(files: tuple[Entry, ...]) -> bytes:
+def sums(files: tuple[ManifestEntry, ...]) -> bytes:
     """Write the digests as `sha256sum -c` reads them."""
     return "".join(f"{file.sha256}  {file.name}\n" for file in files if file.name != SUMS).encode()
 
@@ -113,7 +113,7 @@ def decode(data: bytes, path: str) -> Manifest:
     return manifest
 
 
-def _check_files(files: tuple[Entry, ...]) -> None:
+def _check_files(files: tuple[ManifestEntry, ...]) -> None:
     """Refuse names that would not stay in a folder, that come twice, or are out of order."""
     names = [file.name for file in files]
     for file in files:

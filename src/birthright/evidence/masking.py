@@ -20,7 +20,7 @@ from birthright.atomic import make_directories, write_file
 from birthright.evidence.archive import AlteredError
 from birthright.evidence.manifest import MANIFEST
 from birthright.scans.record import File, ScanInfo, load_table
-from birthright.waivers.file import Waiving, parse_waivers, text_of
+from birthright.waivers.file import WaiverEntry, parse_waivers, text_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -92,7 +92,7 @@ def masked(key: str, number: str = "") -> str:
     return f"{key[:_SHOWN]}{number}{stars}{last}"
 
 
-def parse_masked(data: bytes, origin: str) -> tuple[Waiving, ...]:
+def parse_masked(data: bytes, origin: str) -> tuple[WaiverEntry, ...]:
     """Read a file of waivers in which ids may be masked. Raises UsageError.
 
     A star is no part of an id, so that a letter stands for it while the file is read.
@@ -108,7 +108,7 @@ def parse_masked(data: bytes, origin: str) -> tuple[Waiving, ...]:
     return tuple(_put_back(one, stand_ins) for one in parse_waivers(text.encode(), origin))
 
 
-def _put_back(one: Waiving, stand_ins: Mapping[str, str]) -> Waiving:
+def _put_back(one: WaiverEntry, stand_ins: Mapping[str, str]) -> WaiverEntry:
     """Return a waiver with the masked ids where something stood for them."""
     names = re.compile("|".join(map(re.escape, stand_ins)) or "(?!)")
     fields = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import msgspec
 
 from birthright.evidence.archive import AlteredError
-from birthright.evidence.manifest import JOURNAL, JournalLine
+from birthright.evidence.manifest import JOURNAL, JournalSummary
 from birthright.text import counted
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _FIRST, _LAST = f'{{"schema": "{SCHEMA}", "steps": [', "]}"
 
 def write_records(
     journal: "Journal", accounts: Collection[str], mask: "Mask | None", out: TextIO
-) -> JournalLine:
+) -> JournalSummary:
     """Write the steps of all retirements in these accounts, a line each. Raises JournalError."""
     whole = journal.verify()
     found = [one for account in sorted(accounts) for one in journal.find(account=account)]
@@ -31,7 +31,7 @@ def write_records(
         out.write(f"{end}{mask.text(text) if mask else text}")
         end = ",\n"
     out.write(f"\n{_LAST}\n")
-    return JournalLine(whole.steps, whole.head, whole.problem, len(found))
+    return JournalSummary(whole.steps, whole.head, whole.problem, len(found))
 
 
 def _steps(journal: "Journal", retirements: Iterable[str]) -> "Iterator[Step]":
@@ -39,7 +39,7 @@ def _steps(journal: "Journal", retirements: Iterable[str]) -> "Iterator[Step]":
         yield from journal.steps(retirement)
 
 
-def check_records(lines: Iterable[bytes], line: JournalLine, *, masked: bool) -> None:
+def check_records(lines: Iterable[bytes], line: JournalSummary, *, masked: bool) -> None:
     """See that each step has the digest it says, unless ids in it are masked. Raises AlteredError."""
     from birthright.retirement.journal.encoding import digest_of, instant_text, json_text
     from birthright.retirement.model import Step

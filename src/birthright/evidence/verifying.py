@@ -17,9 +17,9 @@ import msgspec
 from birthright import __version__
 from birthright.atomic import make_directories
 from birthright.errors import BirthrightError, StoreError, UsageError
-from birthright.evidence.archive import AlteredError, Place, Slice, Unpacking
+from birthright.evidence.archive import AlteredError, MemberPlace, Slice, Unpacking
 from birthright.evidence.bundle import named_digests
-from birthright.evidence.comparing import Same, compare_findings
+from birthright.evidence.comparing import ComparingSink, compare_findings
 from birthright.evidence.judging import judged
 from birthright.evidence.manifest import (
     FINDINGS,
@@ -58,7 +58,7 @@ _LONGEST = 256 * 1024**2  # bytes of a file that is read as a whole
 _MARK = b"PK\3\4"
 
 
-class Verification(msgspec.Struct, frozen=True, kw_only=True):
+class BundleVerification(msgspec.Struct, frozen=True, kw_only=True):
     """What a check found.
 
     signature: `trusted` is by the key that was given, `unproven` by a key that nobody vouched for.
@@ -74,7 +74,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None = None
 
 
-def verify_bundle(path: Path, trusted: "Ed25519PublicKey | None" = None) -> Verification:
+def verify_bundle(path: Path, trusted: "Ed25519PublicKey | None" = None) -> BundleVerification:
     """Check the bundle in a file; `trusted` is the key that must have signed it.
 
     Raises UsageError if the file is no bundle or a newer birthright's, StoreError if there is no room.
@@ -97,11 +97,11 @@ class _Check:
         self._path = path
         self._trusted = trusted
         self._folder = folder
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, MemberPlace] = {}
         self._manifest: Manifest | None = None
         self._signed = False
 
-    def run(self) -> Verification:
+    def run(self) -> BundleVerification:
         if self._file.read(len(_MARK)) != _MARK:
             raise self._no_bundle()
         self._file.seek(0)
@@ -109,9 +109,9 @@ class _Check:
             manifest = self._manifest = self._unpack()
             document = self._judge(manifest)
         except AlteredError as altered:
-            return Verification(manifest=self._manifest, problem=str(altered))
+            return BundleVerification(manifest=self._manifest, problem=str(altered))
         signature: Literal["trusted", "unproven"] = "trusted" if self._trusted else "unproven"
-        return Verification(
+        return BundleVerification(
             manifest=manifest,
             signature=signature if self._signed else "none",
             findings=len(document.findings),
@@ -152,7 +152,7 @@ class _Check:
         self._places[place.name] = place
         return bytes(data)
 
-    def _next(self, unpacking: Unpacking, name: str) -> Place:
+    def _next(self, unpacking: Unpacking, name: str) -> MemberPlace:
         path = _unpacked(name, self._folder)
         place = _written(unpacking, name, path) if path else unpacking.next(lambda _: None, name)
         self._places[name] = place
@@ -229,7 +229,7 @@ class _Check:
     def _check_tables(self) -> None:
         for table, paths in facts_files(self._folder).items():
             name = f"{TABLES}{table}.csv"
-            sink = Same(Slice(self._file, self._place(name)))
+            sink = ComparingSink(Slice(self._file, self._place(name)))
             with io.TextIOWrapper(io.BufferedWriter(sink), encoding="utf-8", newline="\n") as out:
                 write_csv(table, paths, out)
             if not sink.is_same():
@@ -262,7 +262,7 @@ class _Check:
             if (account, self._place(name).sha256) not in known:
                 raise AlteredError(f"{name} is not the report whose digest the facts have")
 
-    def _place(self, name: str) -> Place:
+    def _place(self, name: str) -> MemberPlace:
         if name not in self._places:
             raise AlteredError(f"{name} is missing")
         return self._places[name]
@@ -290,7 +290,7 @@ def _unpacked(name: str, folder: Path) -> Path | None:
     return folder / table / file
 
 
-def _written(unpacking: Unpacking, name: str, path: Path) -> Place:
+def _written(unpacking: Unpacking, name: str, path: Path) -> MemberPlace:
     """Write one file out as it is gone through; the folder is private. Raises StoreError."""
     make_directories(path.parent)
     with _needing_room(name), path.open("wb") as file:

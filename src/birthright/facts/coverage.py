@@ -18,7 +18,7 @@ _NO_FACTS = frozenset({*ENTRIES, _LISTING})
 Reach = Literal["read", "unread", "skipped"]
 
 
-class Asked(Protocol):
+class CoverageRow(Protocol):
     """A row of coverage, in facts or in documents."""
 
     @property
@@ -38,7 +38,7 @@ class Asked(Protocol):
         """Whether it was answered."""
 
 
-def reach_of(coverage: Iterable[Asked]) -> dict[str, Reach]:
+def reach_of(coverage: Iterable[CoverageRow]) -> dict[str, Reach]:
     """Say how far each account was read, by id, in the order of the rows."""
     reach: dict[str, Reach] = {}
     for row in coverage:
@@ -51,13 +51,13 @@ def reach_of(coverage: Iterable[Asked]) -> dict[str, Reach]:
     return reach
 
 
-def accounts_in(coverage: Iterable[Asked]) -> dict[tuple[str, str | None], None]:
+def accounts_in(coverage: Iterable[CoverageRow]) -> dict[tuple[str, str | None], None]:
     """Tell the accounts apart: by their ids, and by name (of a profile, say) those without a known id."""
     return dict.fromkeys(
         (row.account_id, row.account_name if row.account_id == UNKNOWN else None) for row in coverage
     )
 
 
-def is_whole(coverage: "Iterable[Asked]") -> bool:
+def is_whole(coverage: "Iterable[CoverageRow]") -> bool:
     """Whether everything that was asked for was answered."""
     return all(row.status in WHOLE for row in coverage)

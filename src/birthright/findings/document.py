@@ -9,7 +9,7 @@ import msgspec
 from birthright.errors import StoreError
 from birthright.findings.finding import IN_USE
 from birthright.findings.model import SCHEMA, Document, Finding, Scan
-from birthright.findings.stream import Findings, How
+from birthright.findings.stream import FindingOptions, Findings
 from birthright.findings.summaries import account_lines, coverage_lines, ou_lines, policy_line, summary_of
 from birthright.policies.evaluator import Evaluator, Tally
 from birthright.policies.page import Page
@@ -17,7 +17,7 @@ from birthright.policies.scope import Scope
 from birthright.scans.record import ScanInfo
 
 
-class Selection(msgspec.Struct, frozen=True):
+class Judging(msgspec.Struct, frozen=True):
     """Which policies judge a scan, and how; kept with the scan, so that it is judged the same again.
 
     `overrides` maps a policy's id to parameter values as a person wrote them; `in_use` is how recent a
@@ -34,7 +34,7 @@ def build_document(
     info: ScanInfo,
     evaluator: Evaluator,
     pages: Sequence[Page],
-    selection: Selection,
+    selection: Judging,
     *,
     passes: bool | Collection[str] = False,
     evidence: bool = True,
@@ -55,7 +55,7 @@ def build_document(
     rules = [evaluator.rule(page, selection.overrides.get(page.id)) for page in pages]
     tallies = [evaluator.tally(rule) for rule in rules]
     named = {page.id for page in pages} if passes is True else passes or ()
-    how = How(selection.in_use, frozenset(named), evidence)
+    how = FindingOptions(selection.in_use, frozenset(named), evidence)
     count = sum(_given(tally, passes=tally.page.id in how.passes) for tally in tallies)
     findings = Findings(evaluator, rules, how, count)
     accounts = account_lines(scope, tallies)

@@ -10,7 +10,7 @@ import msgspec
 from birthright.findings.model import Evidence, Finding, Remedy
 from birthright.policies.evaluator import Evaluator, Row, Verdict
 from birthright.policies.page import Page
-from birthright.policies.scope import Span
+from birthright.policies.scope import AccountRange
 from birthright.times import format_instant
 
 IN_USE = timedelta(days=90)
@@ -39,7 +39,7 @@ class Context:
         self._listed: frozenset[str] = frozenset()
         self._unlisted: frozenset[tuple[str, str]] = frozenset()
 
-    def look_up(self, evaluator: Evaluator, within: Span) -> None:
+    def look_up(self, evaluator: Evaluator, within: AccountRange) -> None:
         """Learn of some accounts what stands beside a key, and, for evidence, who said what when."""
         self._several = evaluator.several_keys(within)
         if not self.evidence:

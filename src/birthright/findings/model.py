@@ -113,7 +113,7 @@ class Summary(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
     waived: int = 0
 
 
-class CoverageLine(msgspec.Struct, frozen=True):
+class CoverageSummary(msgspec.Struct, frozen=True):
     """What was asked of an account and whether it was answered.
 
     Of an account whose id is `unknown`, `account_name` is the profile that could not be used.
@@ -131,7 +131,7 @@ class CoverageLine(msgspec.Struct, frozen=True):
     account_name: str | None = None
 
 
-class PolicyLine(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
+class PolicySummary(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
     """One policy as it was run: its parameters, its counts, its page's digest (None is not known)."""
 
     id: str
@@ -146,7 +146,7 @@ class PolicyLine(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
     sha256: str | None = None
 
 
-class AccountLine(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
+class AccountSummary(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
     """What an account holds, as far as it was read, and how many findings of each verdict are its own.
 
     `active_access_keys` are those known to be active. `account_name` and `ou_path` (`/Workloads/Prod`, `/`
@@ -165,7 +165,7 @@ class AccountLine(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
     waived: int = 0
 
 
-class OuLine(msgspec.Struct, frozen=True):
+class OuSummary(msgspec.Struct, frozen=True):
     """The accounts right in one organizational unit, added up; `unread` of them answered nothing."""
 
     ou_path: str
@@ -178,7 +178,7 @@ class OuLine(msgspec.Struct, frozen=True):
     waived: int = 0
 
 
-class WaiverLine(msgspec.Struct, frozen=True):
+class WaiverSummary(msgspec.Struct, frozen=True):
     """One entry of the waivers' file, how it stands, and how many findings it covers.
 
     `account` and `user` may be patterns (`*`, `?`). `access_key_id` is None where the policy is not about
@@ -248,12 +248,12 @@ class Document(msgspec.Struct, frozen=True):
     schema: str
     scan: Scan
     summary: Summary
-    coverage: tuple[CoverageLine, ...]
-    policies: tuple[PolicyLine, ...]
+    coverage: tuple[CoverageSummary, ...]
+    policies: tuple[PolicySummary, ...]
     findings: Collection[Finding]
-    accounts: tuple[AccountLine, ...] = ()
-    ous: tuple[OuLine, ...] = ()
-    waivers: tuple[WaiverLine, ...] = ()
+    accounts: tuple[AccountSummary, ...] = ()
+    ous: tuple[OuSummary, ...] = ()
+    waivers: tuple[WaiverSummary, ...] = ()
     changes: Changes | None = None
     fixed: tuple[Finding, ...] = ()
     history: tuple[PastScan, ...] = ()

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from birthright.errors import UsageError
 from birthright.findings.model import SCHEMA, Document
-from birthright.versioned import Form, read_versioned
+from birthright.versioned import VersionedFormat, read_versioned
 
 _HINT = "write it with 'birthright scan --format json'"
-_FORM = Form(schema=SCHEMA, otherwise="holds no findings", error=UsageError, hint=_HINT, longest=2 * 1024**3)
+_FORM = VersionedFormat(
+    schema=SCHEMA, otherwise="holds no findings", error=UsageError, hint=_HINT, longest=2 * 1024**3
+)
 
 
 def load_document(path: Path) -> Document:

@@ -11,10 +11,10 @@ import msgspec
 from birthright.findings.finding import Context, findings_of, order, unread_finding
 from birthright.findings.model import Finding
 from birthright.policies.evaluator import Evaluator, Rule
-from birthright.policies.scope import Span
+from birthright.policies.scope import AccountRange
 
 
-class How(msgspec.Struct, frozen=True):
+class FindingOptions(msgspec.Struct, frozen=True):
     """How findings are made: what in use means, whether evidence is in.
 
     `passes`: the policies whose passes are in.
@@ -25,14 +25,14 @@ class How(msgspec.Struct, frozen=True):
     evidence: bool
 
 
-class Streamed(Collection[Finding]):
+class LazyFindings(Collection[Finding]):
     """Findings that come one after another each time they are gone through, and are never all there."""
 
     def __contains__(self, finding: object) -> bool:
         return any(finding == other for other in self)
 
 
-class WithoutPasses(Streamed):
+class WithoutPasses(LazyFindings):
     """Findings but for those that pass; `count` is how many these are."""
 
     def __init__(self, findings: Collection[Finding], count: int) -> None:
@@ -46,13 +46,13 @@ class WithoutPasses(Streamed):
         return (finding for finding in self._findings if finding.verdict != "pass")
 
 
-class Findings(Streamed):
+class Findings(LazyFindings):
     """All findings of a scan, made anew each time they are gone through.
 
     Raises PageError, StoreError on the way: a rule may fail on rows that were not needed to count.
     """
 
-    def __init__(self, evaluator: Evaluator, rules: Sequence[Rule], how: How, count: int) -> None:
+    def __init__(self, evaluator: Evaluator, rules: Sequence[Rule], how: FindingOptions, count: int) -> None:
         self._evaluator = evaluator
         self._rules = rules
         self._how = how
@@ -71,7 +71,7 @@ class Findings(Streamed):
         for batch in self._batches:
             yield from self._of(batch)
 
-    def _of(self, batch: Span) -> Iterator[Finding]:
+    def _of(self, batch: AccountRange) -> Iterator[Finding]:
         """Give the findings of some accounts. All rules run first; their rows wait in the engine's form."""
         context = Context(self._evaluator.instants, self._how.in_use, evidence=self._how.evidence)
         context.look_up(self._evaluator, batch)
@@ -79,7 +79,9 @@ class Findings(Streamed):
         for _, of_account in groupby(found, itemgetter(0)):
             yield from sorted(chain.from_iterable(map(itemgetter(1), of_account)), key=order)
 
-    def _by_account(self, rule: Rule, batch: Span, context: Context) -> Iterator[tuple[str, list[Finding]]]:
+    def _by_account(
+        self, rule: Rule, batch: AccountRange, context: Context
+    ) -> Iterator[tuple[str, list[Finding]]]:
         """Give one policy's findings, account by account."""
         passes = rule.page.id in self._how.passes
         rows = groupby(rule.rows(batch, passes=passes), attrgetter("account_id"))

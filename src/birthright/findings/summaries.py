@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 
 from birthright.facts.coverage import accounts_in
 from birthright.facts.model import UNKNOWN
-from birthright.findings.model import AccountLine, CoverageLine, OuLine, PolicyLine, Summary
-from birthright.policies.evaluator import Counts, Tally
+from birthright.findings.model import AccountSummary, CoverageSummary, OuSummary, PolicySummary, Summary
+from birthright.policies.evaluator import Tally, VerdictCounts
 from birthright.policies.page import show_value
 from birthright.policies.scope import Scope
 
-_NOTHING = Counts(0, 0, 0)
+_NOTHING = VerdictCounts(0, 0, 0)
 
 
 def summary_of(scope: Scope, tallies: Iterable[Tally]) -> Summary:
@@ -27,16 +27,16 @@ def summary_of(scope: Scope, tallies: Iterable[Tally]) -> Summary:
     )
 
 
-def coverage_lines(scope: Scope) -> tuple[CoverageLine, ...]:
+def coverage_lines(scope: Scope) -> tuple[CoverageSummary, ...]:
     """Say what was asked and answered."""
-    names = CoverageLine.__struct_fields__
-    return tuple(CoverageLine(*(getattr(row, name) for name in names)) for row in scope.coverage)
+    names = CoverageSummary.__struct_fields__
+    return tuple(CoverageSummary(*(getattr(row, name) for name in names)) for row in scope.coverage)
 
 
-def policy_line(tally: Tally) -> PolicyLine:
+def policy_line(tally: Tally) -> PolicySummary:
     """Say how a policy was run, and what it found."""
     front, total = tally.page.front, tally.total
-    return PolicyLine(
+    return PolicySummary(
         id=front.id,
         title=front.title,
         risk=front.risk,
@@ -49,32 +49,32 @@ def policy_line(tally: Tally) -> PolicyLine:
     )
 
 
-def account_lines(scope: Scope, tallies: Sequence[Tally]) -> tuple[AccountLine, ...]:
+def account_lines(scope: Scope, tallies: Sequence[Tally]) -> tuple[AccountSummary, ...]:
     """Count by account; the accounts that nobody was to ask are left out."""
-    counts: dict[str, Counts] = {}
+    counts: dict[str, VerdictCounts] = {}
     for tally in tallies:
         for account, own in tally.accounts.items():
             counts[account] = _sum((counts.get(account, _NOTHING), own))
         for account in tally.unread:
-            counts[account] = _sum((counts.get(account, _NOTHING), Counts(0, 1, 0)))
+            counts[account] = _sum((counts.get(account, _NOTHING), VerdictCounts(0, 1, 0)))
     names = {row.account_id: row.account_name for row in scope.coverage if row.account_name}
     names |= {row.account_id: row.account_name for row in scope.accounts.values() if row.account_name}
     names |= {UNKNOWN: ", ".join(filter(None, _unknown(scope)))} if UNKNOWN in names else {}
     paths = {row.account_id: row.ou_path for row in scope.accounts.values()}
     return tuple(
-        AccountLine(i, principals, keys, active, names.get(i), paths.get(i), *counts.get(i, _NOTHING))
+        AccountSummary(i, principals, keys, active, names.get(i), paths.get(i), *counts.get(i, _NOTHING))
         for i, principals, keys, active, _ in scope.holdings
     )
 
 
-def ou_lines(scope: Scope, accounts: Iterable[AccountLine]) -> tuple[OuLine, ...]:
+def ou_lines(scope: Scope, accounts: Iterable[AccountSummary]) -> tuple[OuSummary, ...]:
     """Add the accounts of each organizational unit up, by path; none where no unit is known."""
-    units: dict[str, list[AccountLine]] = defaultdict(list)
+    units: dict[str, list[AccountSummary]] = defaultdict(list)
     for line in accounts:
         if line.ou_path is not None:
             units[line.ou_path].append(line)
     return tuple(
-        OuLine(
+        OuSummary(
             path,
             len(lines),
             sum(line.principals for line in lines),
@@ -92,5 +92,5 @@ def _unknown(scope: Scope) -> list[str | None]:
     return [name for account, name in accounts_in(scope.coverage) if account == UNKNOWN]
 
 
-def _sum(counts: Iterable[Counts]) -> Counts:
-    return Counts(*map(sum, zip(*counts, (0, 0, 0), strict=True)))
+def _sum(counts: Iterable[VerdictCounts]) -> VerdictCounts:
+    return VerdictCounts(*map(sum, zip(*counts, (0, 0, 0), strict=True)))

@@ -6,10 +6,10 @@ from contextlib import suppress
 from birthright.aws.roles import Caller, Role, Roles, RoleSession
 from birthright.aws.session import AwsSession, Session
 from birthright.errors import AccessDeniedError, CredentialsError, ReadError
-from birthright.fleet.target import Asked
+from birthright.fleet.target import Target
 
 
-class Doors:
+class AccountAccess:
     """Opens sessions in accounts.
 
     The caller's own account is entered as the caller, unless `through_role` says otherwise. Without `roles`
@@ -47,7 +47,7 @@ class Doors:
             # Whatever else is wrong says nothing of them.
             return
 
-    async def probe(self, asked: Asked | None) -> None:
+    async def probe(self, asked: Target | None) -> None:
         """Find out whether AWS answers at all: who asks, and `asked`, an account that let us in before.
 
         Raises ReadError if there is no answer, CredentialsError if the caller's credentials are no good.
@@ -63,7 +63,7 @@ class Doors:
             with suppress(AccessDeniedError):
                 await session.credentials()
 
-    def open(self, asked: Asked) -> Session:
+    def open(self, asked: Target) -> Session:
         """Return a session in the account; nothing is asked yet. Raises CredentialsError, UsageError."""
         if self._roles is None or asked.profile is not None:
             return AwsSession(asked.profile, self._region)

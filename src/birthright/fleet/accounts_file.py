@@ -13,7 +13,7 @@ import msgspec
 
 from birthright.errors import UsageError
 from birthright.facts.model import Account
-from birthright.fleet.target import CLOSED_STATES, Asked, account_of_role, is_account_id, is_role
+from birthright.fleet.target import CLOSED_STATES, Target, account_of_role, is_account_id, is_role
 from birthright.text import printable
 
 _MOST_BYTES = 32 * 1024 * 1024
@@ -32,7 +32,7 @@ _HINT = 'CSV whose first row is id,name,role, or JSON: [{"id": "111122223333", "
 _Row = tuple[str, Mapping[str, object]]
 
 
-def load_accounts(path: Path) -> tuple[Asked, ...]:
+def load_accounts(path: Path) -> tuple[Target, ...]:
     """Read a list of accounts, in its order. Raises UsageError naming the file, the row and the field.
 
     A row has an id (12 digits) and may have a name, a role (a name, a path and a name, or an ARN of
@@ -53,7 +53,7 @@ def load_accounts(path: Path) -> tuple[Asked, ...]:
     return tuple(accounts)
 
 
-def _asked(fields: Mapping[str, object], where: str) -> Asked:
+def _asked(fields: Mapping[str, object], where: str) -> Target:
     """Check one row."""
     account_id = _cell(fields, "id", where)
     if not is_account_id(account_id):
@@ -68,7 +68,7 @@ def _asked(fields: Mapping[str, object], where: str) -> Asked:
         state=_state(fields),
         source="file",
     )
-    return Asked(account, role)
+    return Target(account, role)
 
 
 def _state(fields: Mapping[str, object]) -> str | None:

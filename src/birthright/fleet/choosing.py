@@ -44,7 +44,7 @@ class _Patterns(msgspec.Struct, frozen=True):
         return any(tag in found for tag in self.tags)
 
 
-class Choice:
+class AccountFilter:
     """What `--include` and `--exclude` say: nothing included means all, and excluding wins.
 
     Raises UsageError for a pattern that cannot be meant.

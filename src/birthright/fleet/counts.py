@@ -8,7 +8,7 @@ from birthright.facts.model import AccountFacts
 
 
 @dataclass(slots=True)
-class Counts:
+class ScanProgress:
     """Accounts and calls so far. `total` grows until `listed`; `troubled` are accounts not read whole.
 
     `before` are those that an earlier run had read. `began` is by time.monotonic.

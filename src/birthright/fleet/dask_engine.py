@@ -22,16 +22,16 @@ import msgspec
 
 from birthright.errors import ReadError, UsageError
 from birthright.facts.model import AccountFacts
-from birthright.fleet.account_access import Doors
-from birthright.fleet.counts import Counts
-from birthright.fleet.listing import Wanted
-from birthright.fleet.part_buffer import Gathering, part_name
-from birthright.fleet.reading import Reader, Turns, read_all
-from birthright.fleet.run import Fleet, Orders, opened
-from birthright.fleet.target import Asked
+from birthright.fleet.account_access import AccountAccess
+from birthright.fleet.counts import ScanProgress
+from birthright.fleet.listing import AccountSelection
+from birthright.fleet.part_buffer import PartBuffer, part_name
+from birthright.fleet.reading import Reader, WorkerSlots, read_all
+from birthright.fleet.run import Fleet, ManyAccounts, opened
+from birthright.fleet.target import Target
 from birthright.scans.opening import open_store
 from birthright.scans.writer import ScanWriter
-from birthright.sources.account import Company
+from birthright.sources.account import SharedLimits
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -51,8 +51,8 @@ class Task(msgspec.Struct, frozen=True):
     store: str
     scan_id: str
     as_of: datetime
-    orders: Orders
-    asked: tuple[Asked, ...]
+    orders: ManyAccounts
+    asked: tuple[Target, ...]
 
 
 class Sums(msgspec.Struct, frozen=True):
@@ -83,7 +83,7 @@ async def read_with(client: "Client", fleet: Fleet, where: str, store: str) -> N
     Raises what `Fleet.read` raises.
     """
     scan, orders = fleet.writer.info, _for_workers(fleet.orders, where)
-    gathering, futures = Gathering(fleet.writer), list["Future[bytes]"]()
+    gathering, futures = PartBuffer(fleet.writer), list["Future[bytes]"]()
     async with opened(fleet.orders, _gate(fleet.orders)) as doors:
         try:
             async with gathering.running(), asyncio.TaskGroup() as group:
@@ -97,9 +97,11 @@ async def read_with(client: "Client", fleet: Fleet, where: str, store: str) -> N
                 await client.cancel(futures)
 
 
-async def _batches(fleet: Fleet, doors: Doors, gathering: Gathering) -> AsyncIterator[tuple[Asked, ...]]:
+async def _batches(
+    fleet: Fleet, doors: AccountAccess, gathering: PartBuffer
+) -> AsyncIterator[tuple[Target, ...]]:
     """Yield the accounts that are to be read as they are listed; keep what is known of the others."""
-    waiting: list[Asked] = []
+    waiting: list[Target] = []
     async for batch in fleet.batches(doors.session, doors.partition):
         for facts in batch.skipped:
             fleet.counts.add(facts)
@@ -112,13 +114,13 @@ async def _batches(fleet: Fleet, doors: Doors, gathering: Gathering) -> AsyncIte
         yield tuple(waiting)
 
 
-def _for_workers(orders: Orders, where: str) -> Orders:
+def _for_workers(orders: ManyAccounts, where: str) -> ManyAccounts:
     """Leave out what is this machine's, and what a batch says of its own accounts.
 
     Workers of this machine share the calls that are allowed.
     """
     # A task for profiles needs to know no more than that it is one.
-    orders = msgspec.structs.replace(orders, wanted=Wanted(profiles=orders.wanted.profiles[:1]))
+    orders = msgspec.structs.replace(orders, wanted=AccountSelection(profiles=orders.wanted.profiles[:1]))
     local = _LOCAL.fullmatch(where)
     if not local:
         # A profile is a file of this machine.
@@ -134,7 +136,7 @@ def _workers(local: re.Match[str]) -> int:
 def read_batch(data: bytes) -> bytes:
     """Read a batch, on a worker; takes a Task and returns its Sums, both in JSON."""
     task = msgspec.json.decode(data, type=Task)
-    counts = Counts()
+    counts = ScanProgress()
     facts: list[AccountFacts] = []
     # A place that cannot be written to is told before anything is read.
     writer = ScanWriter.join(open_store(task.store, task.orders.profile), task.scan_id)
@@ -146,24 +148,24 @@ def read_batch(data: bytes) -> bytes:
     return msgspec.json.encode(Sums(counts.done, counts.troubled, counts.calls, counts.throttled))
 
 
-async def _read(task: Task, facts: list[AccountFacts], counts: Counts) -> None:
+async def _read(task: Task, facts: list[AccountFacts], counts: ScanProgress) -> None:
     orders = task.orders
-    gate, turns = _gate(orders), Turns(orders.limits)
+    gate, turns = _gate(orders), WorkerSlots(orders.limits)
 
     async def keep(found: AccountFacts) -> None:
         counts.add(found)
         facts.append(found)
 
-    async def asked() -> AsyncIterator[Asked]:
+    async def asked() -> AsyncIterator[Target]:
         for one in task.asked:
             yield one
 
     async with opened(orders, gate) as doors:
-        reader = Reader(doors, orders.options, task.as_of, Company(gate, turns.pause))
+        reader = Reader(doors, orders.options, task.as_of, SharedLimits(gate, turns.pause))
         await read_all(asked(), reader.read, keep, turns)
 
 
-def _gate(orders: Orders) -> asyncio.Semaphore:
+def _gate(orders: ManyAccounts) -> asyncio.Semaphore:
     return asyncio.Semaphore(orders.limits.calls)
 
 
@@ -173,7 +175,7 @@ def _submit(client: "Client", task: Task) -> "Future[bytes]":
     return client.submit(read_batch, data, key=f"birthright-{name}", pure=False)
 
 
-async def _finish(future: "Future[bytes]", counts: Counts) -> None:
+async def _finish(future: "Future[bytes]", counts: ScanProgress) -> None:
     """Wait for a batch, and count it. Raises what the worker raised, ReadError if it cannot be read."""
     from distributed import KilledWorker
     from distributed.comm.core import CommClosedError

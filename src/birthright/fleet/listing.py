@@ -12,12 +12,12 @@ from birthright.aws.session import AwsSession
 from birthright.errors import CredentialsError, ReadError, UsageError
 from birthright.facts.model import UNKNOWN, Account, AccountFacts, Coverage
 from birthright.fleet.accounts_file import load_accounts
-from birthright.fleet.choosing import Choice, is_open, skipped
-from birthright.fleet.target import Asked
+from birthright.fleet.choosing import AccountFilter, is_open, skipped
+from birthright.fleet.target import Target
 from birthright.sources.organization import Organization, Tree
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class AccountSelection(msgspec.Struct, frozen=True):
     """Which accounts a scan is about; kept with it, so that it can be gone on with.
 
     One of `org`, `file` and `profiles` is given. `roles` are those that the file names, by account id.
@@ -35,7 +35,7 @@ class Wanted(msgspec.Struct, frozen=True):
 class Batch(msgspec.Struct, frozen=True):
     """Some accounts to read, and the facts of some that are not read, which say why."""
 
-    asked: tuple[Asked, ...]
+    asked: tuple[Target, ...]
     skipped: tuple[AccountFacts, ...] = ()
 
 
@@ -47,7 +47,7 @@ class Listing:
 
     def __init__(
         self,
-        wanted: Wanted,
+        wanted: AccountSelection,
         session: AwsSession | None,
         partition: str,
         as_of: datetime,
@@ -58,7 +58,7 @@ class Listing:
         self._session = session
         self._partition = partition
         self._as_of = as_of
-        self._choice = Choice(wanted.include, wanted.exclude)
+        self._choice = AccountFilter(wanted.include, wanted.exclude)
         self.all: list[Account] = []
         self.note = ""
 
@@ -77,7 +77,7 @@ class Listing:
         roles = self._wanted.roles
         return self._batch(
             [
-                Asked(one, roles.get(one.account_id), one.account_name if one.source == "profile" else None)
+                Target(one, roles.get(one.account_id), one.account_name if one.source == "profile" else None)
                 for one in accounts
             ]
         )
@@ -90,7 +90,7 @@ class Listing:
 
     async def _from_profiles(self) -> Batch:
         found = await asyncio.gather(*(self._of_profile(name) for name in self._wanted.profiles))
-        asked = [one for one in found if isinstance(one, Asked)]
+        asked = [one for one in found if isinstance(one, Target)]
         first: dict[str, str | None] = {}
         for one in asked:
             other = first.setdefault(one.account.account_id, one.profile)
@@ -103,7 +103,7 @@ class Listing:
         failed = tuple(one for one in found if isinstance(one, AccountFacts))
         return Batch(batch.asked, batch.skipped + failed)
 
-    async def _of_profile(self, name: str) -> Asked | AccountFacts:
+    async def _of_profile(self, name: str) -> Target | AccountFacts:
         """Find out whose profile this is; one without usable credentials is an account nobody could read."""
         try:
             # Making it may run a program or ask the network: others go on meanwhile.
@@ -118,7 +118,7 @@ class Listing:
                 UNKNOWN, "GetCallerIdentity", "failed", detail, name, self._partition, as_of=self._as_of
             )
             return AccountFacts((), (), (line,))
-        return Asked(Account(caller.account_id, name, source="profile"), profile=name)
+        return Target(Account(caller.account_id, name, source="profile"), profile=name)
 
     async def _from_organization(self) -> AsyncIterator[Batch]:
         if self._session is None:
@@ -151,9 +151,9 @@ class Listing:
     ) -> Batch:
         there = [account for account in accounts if within is None or account.account_id in within]
         chosen = await asyncio.to_thread(self._choice.of, there, organization.tags)
-        return self._batch([Asked(account) for account in chosen])
+        return self._batch([Target(account) for account in chosen])
 
-    def _batch(self, asked: Sequence[Asked]) -> Batch:
+    def _batch(self, asked: Sequence[Target]) -> Batch:
         self.all += [one.account for one in asked]
         closed = [one.account for one in asked if not is_open(one.account)]
         lines = tuple(skipped(account, self._partition, self._as_of) for account in closed)

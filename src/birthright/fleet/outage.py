@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable
 
 from birthright.errors import CredentialsError, ReadError
 from birthright.facts.model import AccountFacts
-from birthright.fleet.target import Asked
+from birthright.fleet.target import Target
 
 _SILENT = 50
 
-Probe = Callable[[Asked | None], Awaitable[None]]
+Probe = Callable[[Target | None], Awaitable[None]]
 
 
 class Outage:
@@ -23,10 +23,10 @@ class Outage:
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
         self._silent: list[AccountFacts] = []
-        self._answered: Asked | None = None
+        self._answered: Target | None = None
         self._probing = False
 
-    def heard(self, asked: Asked, facts: AccountFacts) -> None:
+    def heard(self, asked: Target, facts: AccountFacts) -> None:
         """Remember an account that let us in, or said that it does not, for the probe to enter again."""
         first = facts.coverage[0]
         if asked.profile is not None or first.source == "AssumeRole":

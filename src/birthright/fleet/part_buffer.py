@@ -13,7 +13,7 @@ _ROWS = 25_000
 _SECONDS = 5.0  # after which a part is written, however small: what a crash may cost
 
 
-class Gathering:
+class PartBuffer:
     """Holds what is not written yet; a part is written in a thread, as disks and buckets take their time."""
 
     def __init__(self, writer: ScanWriter) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 
-from birthright.fleet.counts import Counts
+from birthright.fleet.counts import ScanProgress
 from birthright.times import format_duration
 
 _AT_TERMINAL = 0.5  # seconds between two looks
@@ -16,7 +16,7 @@ _SOON = 2.0  # seconds before which nothing is said of speed and time left
 
 
 @contextmanager
-def shown(counts: Counts, *, quiet: bool = False) -> Iterator[None]:
+def shown(counts: ScanProgress, *, quiet: bool = False) -> Iterator[None]:
     """Show the counts while the block lasts, from a thread of its own."""
     if quiet:
         yield
@@ -32,7 +32,7 @@ def shown(counts: Counts, *, quiet: bool = False) -> Iterator[None]:
         thread.join()
 
 
-def describe(counts: Counts, now: float) -> str:
+def describe(counts: ScanProgress, now: float) -> str:
     """Say in one line how far it is; `now` is by time.monotonic."""
     if not counts.total:
         return "listing the accounts"
@@ -49,7 +49,7 @@ def describe(counts: Counts, now: float) -> str:
     return ", ".join(words + ([left] if left else []))
 
 
-def _left(counts: Counts, seconds: float) -> str:
+def _left(counts: ScanProgress, seconds: float) -> str:
     """Guess how long it will take from here, by the accounts of this run."""
     read, missing = counts.done - counts.before, counts.total - counts.done
     if seconds < _SOON or not counts.listed or read <= 0 or missing <= 0:
@@ -57,14 +57,14 @@ def _left(counts: Counts, seconds: float) -> str:
     return f"about {format_duration(timedelta(seconds=round(missing * seconds / read) or 1))} left"
 
 
-def _plain(counts: Counts, done: threading.Event) -> None:
+def _plain(counts: ScanProgress, done: threading.Event) -> None:
     while not done.wait(_ELSEWHERE):
         _write(f"birthright: {describe(counts, time.monotonic())}\n")
     if time.monotonic() - counts.began >= _ELSEWHERE:
         _write(f"birthright: {describe(counts, time.monotonic())}\n")
 
 
-def _live(counts: Counts, done: threading.Event) -> None:
+def _live(counts: ScanProgress, done: threading.Event) -> None:
     """Draw a bar that goes away in the end."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn

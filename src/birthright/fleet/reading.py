@@ -16,9 +16,9 @@ from birthright.aws.roles import RoleSession
 from birthright.aws.session import Session
 from birthright.errors import AccessDeniedError, AnswerError, CredentialsError, ReadError, ThrottledError
 from birthright.facts.model import Account, AccountFacts, Coverage, Status
-from birthright.fleet.account_access import Doors
-from birthright.fleet.target import Asked
-from birthright.sources.account import Collected, Company, Known, Options, collect
+from birthright.fleet.account_access import AccountAccess
+from birthright.fleet.target import Target
+from birthright.sources.account import AccountIdentity, AccountResult, Options, SharedLimits, collect
 
 # Refused credentials among them: if they are our own, the next attempt finds that out.
 _PASSING = (AnswerError, ThrottledError, CredentialsError)
@@ -27,7 +27,7 @@ _BACK_OFF = 2.0  # seconds before an account is read a second time
 _LEAST_BUDGET = 20
 
 
-class Limits(msgspec.Struct, frozen=True):
+class ConcurrencyLimits(msgspec.Struct, frozen=True):
     """How much goes on at a time: calls in flight, accounts at work, and accounts begun and not yet kept."""
 
     calls: int = 256
@@ -35,10 +35,10 @@ class Limits(msgspec.Struct, frozen=True):
     begun: int = 4096
 
 
-class Turns:
+class WorkerSlots:
     """Lets so many accounts work at a time; who waits for AWS lends its place to another."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ConcurrencyLimits) -> None:
         self._places = asyncio.Semaphore(limits.working)
         self._begun = asyncio.Semaphore(limits.begun)
 
@@ -99,14 +99,16 @@ class Budget:
 class Reader:
     """Reads one account after another, each with a line of coverage for everything that was asked."""
 
-    def __init__(self, doors: Doors, options: Options, as_of: datetime, company: Company) -> None:
+    def __init__(
+        self, doors: AccountAccess, options: Options, as_of: datetime, company: SharedLimits
+    ) -> None:
         self._doors = doors
         self._options = options
         self._as_of = as_of
         self._company = company
         self._budget = Budget()
 
-    async def read(self, asked: Asked) -> AccountFacts:
+    async def read(self, asked: Target) -> AccountFacts:
         """Read an account; what passes is tried again. Raises CredentialsError: the caller's are no good."""
         self._budget.begin()
         attempt = 1
@@ -121,7 +123,7 @@ class Reader:
             await self._company.pause(_BACK_OFF * attempt)
             attempt += 1
 
-    async def _check_ours(self, asked: Asked, errors: Sequence[ReadError]) -> None:
+    async def _check_ours(self, asked: Target, errors: Sequence[ReadError]) -> None:
         """Raise CredentialsError if it was the caller's credentials that were refused, not the account's.
 
         What they could not read must not be kept as if it had been the account's trouble.
@@ -129,7 +131,7 @@ class Reader:
         if asked.profile is None and any(isinstance(error, CredentialsError) for error in errors):
             await self._doors.check()
 
-    async def _once(self, asked: Asked) -> Collected:
+    async def _once(self, asked: Target) -> AccountResult:
         began = time.monotonic()
         session = self._doors.open(asked)
         if not isinstance(session, RoleSession):
@@ -144,12 +146,12 @@ class Reader:
         entered = self._entered(asked.account, session, began)
         return _with(entered, await self._collect(asked, session))
 
-    async def _collect(self, asked: Asked, session: Session) -> Collected:
+    async def _collect(self, asked: Target, session: Session) -> AccountResult:
         account = asked.account
         # A profile's partition is its own; its account is in the answers.
         known = None
         if asked.profile is None:
-            known = Known(account.account_id, self._doors.partition, account.account_name)
+            known = AccountIdentity(account.account_id, self._doors.partition, account.account_name)
         try:
             return await collect(session, self._options, self._as_of, known, self._company)
         except CredentialsError as error:
@@ -178,27 +180,27 @@ class Reader:
         )
 
 
-def _refused(line: Coverage, error: ReadError) -> Collected:
+def _refused(line: Coverage, error: ReadError) -> AccountResult:
     status: Status = "denied" if isinstance(error, AccessDeniedError) else "failed"
     line = msgspec.structs.replace(line, status=status, detail=str(error))
-    return Collected(AccountFacts((), (), (line,)), (error,))
+    return AccountResult(AccountFacts((), (), (line,)), (error,))
 
 
-def _with(line: Coverage, collected: Collected) -> Collected:
+def _with(line: Coverage, collected: AccountResult) -> AccountResult:
     facts = collected.facts
     facts = msgspec.structs.replace(facts, coverage=(line, *facts.coverage))
     return msgspec.structs.replace(collected, facts=facts)
 
 
 async def read_all(
-    accounts: AsyncIterator[Asked],
-    read: Callable[[Asked], Awaitable[AccountFacts]],
+    accounts: AsyncIterator[Target],
+    read: Callable[[Target], Awaitable[AccountFacts]],
     keep: Callable[[AccountFacts], Awaitable[None]],
-    turns: Turns,
+    turns: WorkerSlots,
 ) -> None:
     """Read accounts as they are listed, and hand over each one's facts when it is done."""
 
-    async def work(asked: Asked) -> None:
+    async def work(asked: Target) -> None:
         try:
             try:
                 facts = await read(asked)

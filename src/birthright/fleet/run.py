@@ -11,30 +11,30 @@ from birthright.aws.roles import Role, Roles
 from birthright.aws.session import AwsSession
 from birthright.errors import UsageError
 from birthright.facts.model import UNKNOWN, AccountFacts
-from birthright.fleet.account_access import Doors
-from birthright.fleet.counts import Counts
-from birthright.fleet.listing import Batch, Listing, Wanted
+from birthright.fleet.account_access import AccountAccess
+from birthright.fleet.counts import ScanProgress
+from birthright.fleet.listing import AccountSelection, Batch, Listing
 from birthright.fleet.outage import Outage
-from birthright.fleet.part_buffer import Gathering, part_name
-from birthright.fleet.reading import Limits, Reader, Turns, read_all
-from birthright.fleet.target import Asked
+from birthright.fleet.part_buffer import PartBuffer, part_name
+from birthright.fleet.reading import ConcurrencyLimits, Reader, WorkerSlots, read_all
+from birthright.fleet.target import Target
 from birthright.scans.writer import ScanWriter
-from birthright.sources.account import Company, Options
+from birthright.sources.account import Options, SharedLimits
 
 Keep = Callable[[AccountFacts], Awaitable[None]]
 
 
-class Orders(msgspec.Struct, frozen=True):
+class ManyAccounts(msgspec.Struct, frozen=True):
     """What a scan of many accounts was told; kept with it, so that it can be gone on with.
 
     `through_role`: the caller's own account is entered through the role, too.
     """
 
-    wanted: Wanted
+    wanted: AccountSelection
     role: Role = Role()
     through_role: bool = False
     options: Options = Options()
-    limits: Limits = Limits()
+    limits: ConcurrencyLimits = ConcurrencyLimits()
     region: str | None = None
     profile: str | None = None
 
@@ -42,7 +42,7 @@ class Orders(msgspec.Struct, frozen=True):
 class Fleet:
     """A scan of many accounts as it goes on. `counts` tells how far it is, `note` what its list lacks."""
 
-    def __init__(self, orders: Orders, writer: ScanWriter, counts: Counts) -> None:
+    def __init__(self, orders: ManyAccounts, writer: ScanWriter, counts: ScanProgress) -> None:
         self.orders = orders
         self.writer = writer
         self.counts = counts
@@ -56,12 +56,12 @@ class Fleet:
         UsageError if the accounts cannot be listed, StoreError. What was read until then is kept.
         """
         orders, as_of = self.orders, self.writer.info.as_of
-        gate, turns = asyncio.Semaphore(orders.limits.calls), Turns(orders.limits)
-        gathering = Gathering(self.writer)
+        gate, turns = asyncio.Semaphore(orders.limits.calls), WorkerSlots(orders.limits)
+        gathering = PartBuffer(self.writer)
         async with opened(orders, gate) as doors, gathering.running(), asyncio.TaskGroup() as group:
             outage = Outage(doors.probe)
 
-            async def read(asked: Asked) -> AccountFacts:
+            async def read(asked: Target) -> AccountFacts:
                 facts = await reader.read(asked)
                 outage.heard(asked, facts)
                 return facts
@@ -74,7 +74,7 @@ class Fleet:
             # The list is whole, and kept, long before the last account begins.
             listed: asyncio.Queue[Batch | None] = asyncio.Queue()
             group.create_task(self._list(doors, listed))
-            reader = Reader(doors, orders.options, as_of, Company(gate, turns.pause))
+            reader = Reader(doors, orders.options, as_of, SharedLimits(gate, turns.pause))
             await read_all(_to_read(listed, keep), read, keep, turns)
             for facts in outage.left():
                 await gathering.put(facts)
@@ -94,7 +94,7 @@ class Fleet:
         self.note = listing.note
         self.counts.listed = True
 
-    async def _list(self, doors: Doors, listed: "asyncio.Queue[Batch | None]") -> None:
+    async def _list(self, doors: AccountAccess, listed: "asyncio.Queue[Batch | None]") -> None:
         async for batch in self.batches(doors.session, doors.partition):
             listed.put_nowait(batch)
         listed.put_nowait(None)
@@ -120,7 +120,7 @@ class Fleet:
         return Batch(asked, skipped)
 
 
-async def _to_read(listed: "asyncio.Queue[Batch | None]", keep: Keep) -> AsyncIterator[Asked]:
+async def _to_read(listed: "asyncio.Queue[Batch | None]", keep: Keep) -> AsyncIterator[Target]:
     """Yield the accounts of what is listed, to its end."""
     while (batch := await listed.get()) is not None:
         for facts in batch.skipped:
@@ -130,15 +130,15 @@ async def _to_read(listed: "asyncio.Queue[Batch | None]", keep: Keep) -> AsyncIt
 
 
 @asynccontextmanager
-async def opened(orders: Orders, gate: Gate) -> AsyncIterator[Doors]:
+async def opened(orders: ManyAccounts, gate: Gate) -> AsyncIterator[AccountAccess]:
     """Find out who asks, and open the way into accounts. Raises CredentialsError, ReadError."""
     if orders.wanted.profiles:
-        yield Doors(None, None, "aws", region=orders.region)
+        yield AccountAccess(None, None, "aws", region=orders.region)
         return
     session = AwsSession(orders.profile, orders.region)
     roles = Roles(session, orders.role, gate)
     try:
         caller = await roles.caller()
-        yield Doors(roles, caller, caller.partition, through_role=orders.through_role)
+        yield AccountAccess(roles, caller, caller.partition, through_role=orders.through_role)
     finally:
         roles.close()

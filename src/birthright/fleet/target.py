@@ -16,7 +16,7 @@ _ROLE = re.compile(r"/?(?:[!-)+-.0->@-~]+/)*[A-Za-z0-9_+=,.@-]{1,64}")
 _ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::(?P<account>[0-9]{12}):role/(?P<role>[^/].*)")
 
 
-class Asked(msgspec.Struct, frozen=True):
+class Target(msgspec.Struct, frozen=True):
     """An account to read. `role` (a name, with its path if it has one, or an ARN) is None for the run's role.
 
     `profile` is the local profile whose credentials are the account's own.

@@ -24,13 +24,13 @@ import msgspec
 
 from birthright.findings.finding import order
 from birthright.findings.model import Changes, Document, Finding
-from birthright.findings.stream import Streamed
-from birthright.history.earlier import Past
+from birthright.findings.stream import LazyFindings
+from birthright.history.earlier import Baseline
 from birthright.history.ledger import Header, Ledger, ledger_of
-from birthright.history.timeline import STATES, Gone, Timeline
+from birthright.history.timeline import STATES, Timeline, VanishedFinding
 
 
-class Compared(Streamed):
+class Compared(LazyFindings):
     """Findings with their state and since when they are known; 9 bytes for each, beside the findings."""
 
     def __init__(self, findings: Collection[Finding], states: bytes, firsts: "array[int]") -> None:
@@ -53,7 +53,7 @@ class Compared(Streamed):
             )
 
 
-def compare(document: Document, past: Past) -> Document:
+def compare(document: Document, past: Baseline) -> Document:
     """Say of each failure and unknown how it stands against the past, and what is fixed.
 
     Goes through the findings once, and once more whenever the new ones are gone through. Raises what
@@ -89,14 +89,14 @@ def compare(document: Document, past: Past) -> Document:
     )
 
 
-def _baseline(past: Past, now: Ledger) -> Header | None:
+def _baseline(past: Baseline, now: Ledger) -> Header | None:
     """Choose the scan to name: the one asked for, or the newest that read one of this scan's accounts."""
     ledgers = [scan.ledger for scan in past.scans[: past.upto + 1]][::-1]
     ours = now.head.accounts.keys()
     return next((one.head for one in ledgers if past.named or one.read & ours), None)
 
 
-def _fixed(gone: list[Gone], past: Past) -> Iterator[Finding]:
+def _fixed(gone: list[VanishedFinding], past: Baseline) -> Iterator[Finding]:
     """Give the findings that are fixed as the last scan that found them said them."""
     for place in sorted({one.scan for one in gone if one.fixed}):
         wanted = {one.fingerprint: one.first for one in gone if one.fixed and one.scan == place}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from birthright.errors import StoreError, UsageError
-from birthright.findings.document import Selection, build_document
+from birthright.findings.document import Judging, build_document
 from birthright.findings.model import Document, PastScan
 from birthright.findings.read import load_document
 from birthright.history.ledger import Ledger, digest_of, keep_ledger, ledger_of, load_ledger
@@ -24,23 +24,23 @@ LOOK_BACK = 90
 _AT_A_TIME = 16
 
 
-class Judged(NamedTuple):
+class SavedScan(NamedTuple):
     """A saved scan, and how it and those before it are judged."""
 
     store: Store
     info: ScanInfo
     pages: Sequence[Page]
-    selection: Selection
+    selection: Judging
 
 
-class Earlier(NamedTuple):
+class EarlierScan(NamedTuple):
     """An earlier scan: its ledger, and a way to its findings, without evidence."""
 
     ledger: Ledger
     document: Callable[[], Document]
 
 
-class Past(NamedTuple):
+class Baseline(NamedTuple):
     """Earlier scans, oldest first.
 
     `upto` is the place of the newest that counts for what is new and fixed, -1 without one; `named` is
@@ -48,14 +48,14 @@ class Past(NamedTuple):
     `cut`: there are still older ones that were not looked at.
     """
 
-    scans: tuple[Earlier, ...] = ()
+    scans: tuple[EarlierScan, ...] = ()
     upto: int = -1
     named: bool = False
     told: tuple[PastScan, ...] = ()
     cut: bool = False
 
 
-def past_of(judged: Judged | None, since: str, *, cache: bool = True) -> Past:
+def past_of(judged: SavedScan | None, since: str, *, cache: bool = True) -> Baseline:
     """Find what a scan is compared with: `last`, a scan's id, or a file of findings (JSON).
 
     `judged` is None for a document that is in no store: then only a file will do. Ledgers of earlier scans
@@ -73,23 +73,23 @@ def past_of(judged: Judged | None, since: str, *, cache: bool = True) -> Past:
     return _since_scan(judged, since, cache=cache)
 
 
-def judge_all(judged: Judged, infos: Sequence[ScanInfo], *, cache: bool = True) -> list[Earlier]:
+def judge_all(judged: SavedScan, infos: Sequence[ScanInfo], *, cache: bool = True) -> list[EarlierScan]:
     """Judge other scans as `judge_earlier` does; ledgers that are there are read many at a time."""
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
         kept = list(pool.map(lambda info: _kept(judged, info), infos)) if cache else [None] * len(infos)
     return [_earlier(judged, info, ledger, cache=cache) for info, ledger in zip(infos, kept, strict=True)]
 
 
-def judge_earlier(judged: Judged, info: ScanInfo, *, cache: bool = True) -> Earlier:
+def judge_earlier(judged: SavedScan, info: ScanInfo, *, cache: bool = True) -> EarlierScan:
     """Judge another scan of the store as this one is judged, or read what that gave. Raises StoreError."""
     return _earlier(judged, info, _kept(judged, info) if cache else None, cache=cache)
 
 
-def _kept(judged: Judged, info: ScanInfo) -> Ledger | None:
+def _kept(judged: SavedScan, info: ScanInfo) -> Ledger | None:
     return load_ledger(judged.store, info.id, digest_of(info, judged.pages, judged.selection.overrides))
 
 
-def _earlier(judged: Judged, info: ScanInfo, ledger: Ledger | None, *, cache: bool) -> Earlier:
+def _earlier(judged: SavedScan, info: ScanInfo, ledger: Ledger | None, *, cache: bool) -> EarlierScan:
     def document() -> Document:
         folder = judged.store.local(scan_folder(info.id))
         evaluator = Evaluator(folder, info.as_of, as_of_earliest=info.as_of_earliest)
@@ -102,7 +102,7 @@ def _earlier(judged: Judged, info: ScanInfo, ledger: Ledger | None, *, cache: bo
             raise _unusable(error, info.id) from error
         if cache:
             keep_ledger(judged.store, ledger, digest_of(info, judged.pages, judged.selection.overrides))
-    return Earlier(ledger, document)
+    return EarlierScan(ledger, document)
 
 
 def is_file(since: str) -> bool:
@@ -110,12 +110,12 @@ def is_file(since: str) -> bool:
     return since.endswith(".json") or "/" in since or Path(since).is_file()
 
 
-def _last(judged: Judged, *, cache: bool) -> Past:
+def _last(judged: SavedScan, *, cache: bool) -> Baseline:
     scans, cut = _look_back(judged, cache=cache)
-    return Past(scans, len(scans) - 1, cut=cut)
+    return Baseline(scans, len(scans) - 1, cut=cut)
 
 
-def _since_scan(judged: Judged, since: str, *, cache: bool) -> Past:
+def _since_scan(judged: SavedScan, since: str, *, cache: bool) -> Baseline:
     named = load_info(judged.store, since)
     if not named.finished:
         raise UsageError(f"--since {named.id}: that scan was not finished", "name another, or 'last'")
@@ -126,10 +126,10 @@ def _since_scan(judged: Judged, since: str, *, cache: bool) -> Past:
     if named.id not in ids:
         # It is older than all that are looked back on.
         scans, ids, cut = (judge_earlier(judged, named, cache=cache), *scans), [named.id, *ids], True
-    return Past(scans, ids.index(named.id), named=True, cut=cut)
+    return Baseline(scans, ids.index(named.id), named=True, cut=cut)
 
 
-def _past_with_file(judged: Judged | None, file: Path, *, cache: bool) -> Past:
+def _past_with_file(judged: SavedScan | None, file: Path, *, cache: bool) -> Baseline:
     document = load_document(file)
     as_of = document.scan.as_of
     if judged is not None and as_of > judged.info.as_of:
@@ -140,7 +140,7 @@ def _past_with_file(judged: Judged | None, file: Path, *, cache: bool) -> Past:
         raise UsageError(
             f"{file} is damaged: {error}", "write it with 'birthright scan --format json'"
         ) from error
-    this = Earlier(ledger, lambda: document)
+    this = EarlierScan(ledger, lambda: document)
     scans, cut = _look_back(judged, cache=cache) if judged else ((), False)
     others = [scan for scan in scans if scan.ledger.head.id != document.scan.id]
     older = [scan for scan in others if scan.ledger.head.as_of <= as_of]
@@ -149,10 +149,10 @@ def _past_with_file(judged: Judged | None, file: Path, *, cache: bool) -> Past:
     # What it says of itself stands where nothing older is looked at: it was compared once, too.
     known = {scan.ledger.head.id for scan in others}
     told = tuple(one for one in document.history if one.id not in known and one.as_of <= first)
-    return Past((*older, this, *newer), len(older), named=True, told=told, cut=cut or bool(told))
+    return Baseline((*older, this, *newer), len(older), named=True, told=told, cut=cut or bool(told))
 
 
-def _look_back(judged: Judged, *, cache: bool) -> tuple[tuple[Earlier, ...], bool]:
+def _look_back(judged: SavedScan, *, cache: bool) -> tuple[tuple[EarlierScan, ...], bool]:
     """Judge the newest scans that were made before this one, oldest first; say whether there are more."""
     found = list(islice(_before(judged.store, judged.info), LOOK_BACK + 1))
     infos = found[:LOOK_BACK]

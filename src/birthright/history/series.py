@@ -6,7 +6,7 @@ from itertools import islice
 import msgspec
 
 from birthright.findings.model import PastScan
-from birthright.history.earlier import Judged, finished_scans, ids_in, judge_all
+from birthright.history.earlier import SavedScan, finished_scans, ids_in, judge_all
 from birthright.history.ledger import Ledger
 from birthright.history.timeline import Timeline
 
@@ -18,7 +18,7 @@ class Series(msgspec.Struct, frozen=True):
     scans: tuple[PastScan, ...]
 
 
-def series_of(judged: Judged, limit: int, account: str | None = None) -> list[Series]:
+def series_of(judged: SavedScan, limit: int, account: str | None = None) -> list[Series]:
     """Judge the newest scans and put those together that are of the same accounts, the newest series first.
 
     With `account` all is about that one. One more scan is judged, for the first to be compared with. Raises

@@ -102,7 +102,7 @@ order by found.scan, found.fingerprint
 """  # noqa: S608
 
 
-class Gone(NamedTuple):
+class VanishedFinding(NamedTuple):
     """A failure that this scan does not find; `scan` is the place of the last one that did.
 
     `fixed` is False where this scan could not see its subject.
@@ -159,11 +159,11 @@ class Timeline:
         while batch := result.fetchmany(_BATCH):
             yield from ((STATES[state], first) for state, first in batch)
 
-    def gone(self) -> list[Gone]:
+    def gone(self) -> list[VanishedFinding]:
         """Return what failed before, and is not among the last scan's rows."""
         self._look_back()
         return [
-            Gone(
+            VanishedFinding(
                 scan, self._fingerprints[fingerprint].as_py().hex(), datetime.fromtimestamp(first, UTC), fixed
             )
             for scan, fingerprint, first, fixed in self._select(_GONE).fetchall()

@@ -34,7 +34,7 @@ _IDENTITY = ("access_key_id", "slot", "created_at")
 Facts = TypeVar("Facts", Principal, AccessKey)
 
 
-class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PageCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One case as it is written; `expect` is one verdict for all subjects, or a list, one per key."""
 
     name: str
@@ -59,7 +59,7 @@ class CaseResult(msgspec.Struct, frozen=True):
 class _Account(msgspec.Struct, frozen=True):
     """The facts of one case, and the moment at which it is judged."""
 
-    case: Case
+    case: PageCase
     as_of: datetime
     principal: Principal
     keys: tuple[AccessKey, ...]
@@ -73,9 +73,9 @@ def run_cases(page: Page) -> list[CaseResult]:
     return [_result(page, account, judged[id(account)]) for account in accounts]
 
 
-def read_cases(page: Page) -> list[Case]:
+def read_cases(page: Page) -> list[PageCase]:
     """Read the `## Tests` of a page. Two cases of one name are refused."""
-    cases = read_yaml(page.tests or "[]", list[Case], f"{page.origin}, ## Tests")
+    cases = read_yaml(page.tests or "[]", list[PageCase], f"{page.origin}, ## Tests")
     names = [case.name for case in cases]
     for name in names:
         if names.count(name) > 1:
@@ -104,7 +104,7 @@ def _judge(page: Page, accounts: Sequence[_Account]) -> Iterator[tuple[_Account,
 
 
 @contextmanager
-def _naming(origin: str, case: Case) -> Iterator[None]:
+def _naming(origin: str, case: PageCase) -> Iterator[None]:
     """Name the page and the case in whatever is found to be wrong with it."""
     try:
         yield
@@ -125,7 +125,7 @@ def _tables(accounts: Sequence[_Account]) -> dict[str, Any]:
     return {name: to_table(rows[name], schema) for name, schema in READ.items()}
 
 
-def _account(case: Case, number: int, origin: str) -> _Account:
+def _account(case: PageCase, number: int, origin: str) -> _Account:
     """Fill in what a case leaves out."""
     with _naming(origin, case):
         as_of = _instant(case.as_of, _BORN, _AS_OF, "as_of")
@@ -140,7 +140,7 @@ def _account(case: Case, number: int, origin: str) -> _Account:
         return _Account(case, as_of, principal, keys, coverage)
 
 
-def _principal(case: Case, account_id: str, as_of: datetime) -> Principal:
+def _principal(case: PageCase, account_id: str, as_of: datetime) -> Principal:
     is_root = case.user.get("is_root") is True
     name = case.user.get("user_name", ROOT_NAME if is_root else "someone")
     defaults = {
@@ -244,7 +244,7 @@ def _result(page: Page, account: _Account, judgement: Judgement) -> CaseResult:
     return CaseResult(account.case.name, not differences, expected, got, tuple(differences))
 
 
-def _expected(page: Page, case: Case, subjects: int) -> tuple[str, ...]:
+def _expected(page: Page, case: PageCase, subjects: int) -> tuple[str, ...]:
     wanted = _list(case.expect)
     if isinstance(case.expect, list) and len(wanted) != subjects:
         raise PageError(

@@ -19,7 +19,7 @@ import msgspec
 from birthright.errors import PageError, QueryError
 from birthright.policies.engine import Engine
 from birthright.policies.page import Page, Subject, Value
-from birthright.policies.scope import EVERYTHING, Scope, Span
+from birthright.policies.scope import EVERYTHING, AccountRange, Scope
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,7 +123,7 @@ class Judgement(msgspec.Struct, frozen=True):
     unread: dict[str, str]
 
 
-class Counts(NamedTuple):
+class VerdictCounts(NamedTuple):
     """How many subjects of each verdict there are."""
 
     failed: int
@@ -139,9 +139,9 @@ class Tally(msgspec.Struct, frozen=True):
 
     page: Page
     parameters: dict[str, Value]
-    accounts: dict[str, Counts]
+    accounts: dict[str, VerdictCounts]
     unread: dict[str, str]
-    total: Counts
+    total: VerdictCounts
 
 
 class Evaluator:
@@ -200,12 +200,12 @@ class Evaluator:
         rule = page if isinstance(page, Rule) else self.rule(page, overrides)
         return rule.tally(self.scope.spans(_TALLY_ROWS))
 
-    def batches(self) -> list[Span]:
+    def batches(self) -> list[AccountRange]:
         """Cut the accounts into batches whose rows fit into memory; one, of all, for most scans."""
         rows = sum(one.rows for one in self.scope.holdings)
         return self.scope.spans(max(self._batch_rows, rows // _MOST_BATCHES))
 
-    def several_keys(self, within: Span = EVERYTHING) -> dict[tuple[str, str], int | None]:
+    def several_keys(self, within: AccountRange = EVERYTHING) -> dict[tuple[str, str], int | None]:
         """Count the keys of users, by account and name, that have more than one row of them.
 
         None where some of a user's keys were not listed.
@@ -217,7 +217,7 @@ class Evaluator:
         rows = self.engine.rows(self.engine.select(sql, within.values()))
         return {(account, name): keys for account, name, keys in rows}
 
-    def unlisted(self, within: Span = EVERYTHING) -> frozenset[tuple[str, str]]:
+    def unlisted(self, within: AccountRange = EVERYTHING) -> frozenset[tuple[str, str]]:
         """Name the principals that ListUsers, where it was answered, did not tell of, root among them."""
         sql = f"""select account_id, user_name from principals
                   where {within.condition()} and in_listing is not true
@@ -225,7 +225,9 @@ class Evaluator:
                                      where source = 'ListUsers' and status in ('ok', 'partial'))"""  # noqa: S608
         return frozenset(self.engine.rows(self.engine.select(sql, within.values())))
 
-    def passwords(self, within: Span = EVERYTHING) -> dict[tuple[str, str], tuple[datetime | None, ...]]:
+    def passwords(
+        self, within: AccountRange = EVERYTHING
+    ) -> dict[tuple[str, str], tuple[datetime | None, ...]]:
         """Tell, by account and name of users with a console password, when it was set and last used; UTC."""
         sql = f"""select account_id, user_name, password_last_changed_at, password_last_used_at
                   from principals where {within.condition()} and console_password"""  # noqa: S608
@@ -269,7 +271,7 @@ class Rule:
                 self._sql = _at_both_ends(self.page, "reason" in self._types)
                 self._types = self._engine.types(self._sql, values, "the rule")
 
-    def rows(self, within: Span = EVERYTHING, *, passes: bool = False) -> Iterator[Row]:
+    def rows(self, within: AccountRange = EVERYTHING, *, passes: bool = False) -> Iterator[Row]:
         """Give the failures and unknowns, or everything, by account. Raises PageError."""
         wanted = "true" if passes else "compliant is not true"
         with self._named():
@@ -277,9 +279,9 @@ class Rule:
             table = self._engine.table(sql, {**self._values, **within.values()}, "the rule")
             yield from _Reader(self.page, self._types).read(table)
 
-    def tally(self, spans: Iterable[Span] = (EVERYTHING,)) -> Tally:
+    def tally(self, spans: Iterable[AccountRange] = (EVERYTHING,)) -> Tally:
         """Count the verdicts, in so many goes. Raises PageError."""
-        accounts: dict[str, Counts] = {}
+        accounts: dict[str, VerdictCounts] = {}
         sql = "select account_id, count(*) filter (not compliant), count(*) filter (compliant is null)"
         with self._named():
             for span in spans:
@@ -287,11 +289,11 @@ class Rule:
                 values = {**self._values, **span.values()}
                 result = self._engine.select(counting, values, "the rule")
                 for account, *counts in self._engine.rows(result, "the rule"):
-                    accounts[account] = Counts(*counts)
+                    accounts[account] = VerdictCounts(*counts)
             if None in accounts:
                 raise QueryError("the rule gives a row without account_id")
         failed, unknown, passed = map(sum, zip(*accounts.values(), (0, 0, 0), strict=True))
-        total = Counts(failed, unknown + len(self.unread), passed)
+        total = VerdictCounts(failed, unknown + len(self.unread), passed)
         return Tally(self.page, self.parameters, accounts, self.unread, total)
 
     def size(self) -> int:
@@ -300,7 +302,7 @@ class Rule:
             result = self._engine.select(f"select count(*) {self._from()}", self._values, "the rule")
             return sum(number for (number,) in self._engine.rows(result, "the rule"))
 
-    def _from(self, within: Span = EVERYTHING) -> str:
+    def _from(self, within: AccountRange = EVERYTHING) -> str:
         """Return what the rule gives as a FROM clause: a rule may look at all accounts to judge one."""
         unread = "account_id not in (select unnest($unread_accounts))" if self.unread else "true"
         return f"from (\n{self._sql}\n) where {unread} and {within.condition()}"

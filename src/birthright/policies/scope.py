@@ -14,7 +14,7 @@ from birthright.policies.engine import Engine
 NOT_REACHED = "not read: the scan did not finish"
 
 
-class Span(NamedTuple):
+class AccountRange(NamedTuple):
     """Neighbouring accounts in the order of their ids: those above `after`, up to and with `upto`.
 
     None is no limit.
@@ -41,10 +41,10 @@ class Span(NamedTuple):
         return {name: value for name, value in limits.items() if value is not None}
 
 
-EVERYTHING = Span()
+EVERYTHING = AccountRange()
 
 
-class Holding(NamedTuple):
+class AccountTotals(NamedTuple):
     """What an account holds; `active` counts the keys that are known to be active.
 
     rows: of the tables of principals and keys.
@@ -85,7 +85,7 @@ class Scope:
         return reach_of(self.coverage)
 
     @cached_property
-    def holdings(self) -> tuple[Holding, ...]:
+    def holdings(self) -> tuple[AccountTotals, ...]:
         """What the accounts hold that somebody was to ask, by id; a row for unread keys is no key."""
         sql = """with people as (select account_id, count(*) as principals from principals group by 1),
                       keys as (select account_id, count(*) as found,
@@ -95,11 +95,11 @@ class Scope:
                  select account_id, coalesce(principals, 0), coalesce(access_keys, 0), coalesce(active, 0),
                         coalesce(principals, 0) + coalesce(found, 0)
                  from people full join keys using (account_id)"""
-        held = {row[0]: Holding(*row) for row in self._engine.rows(self._engine.select(sql))}
+        held = {row[0]: AccountTotals(*row) for row in self._engine.rows(self._engine.select(sql))}
         inside = {account for account, reach in self.reach.items() if reach != "skipped"}
-        return tuple(held.get(i, Holding(i, 0, 0, 0, 0)) for i in sorted(inside | held.keys()))
+        return tuple(held.get(i, AccountTotals(i, 0, 0, 0, 0)) for i in sorted(inside | held.keys()))
 
-    def spans(self, rows: int) -> list[Span]:
+    def spans(self, rows: int) -> list[AccountRange]:
         """Cut the accounts so that each span has about so many rows, or one account that has more."""
         cuts: list[str] = []
         held, last = 0, ""
@@ -109,7 +109,7 @@ class Scope:
                 held = 0
             held += one.rows
             last = one.account_id
-        return [Span(*limits) for limits in zip([None, *cuts], [*cuts, None], strict=True)]
+        return [AccountRange(*limits) for limits in zip([None, *cuts], [*cuts, None], strict=True)]
 
     def unread(self, needs: tuple[str, ...]) -> dict[str, str]:
         """Say, by id, which accounts answered none of the reads in `needs`, and why."""

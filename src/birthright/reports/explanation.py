@@ -26,14 +26,14 @@ _NARROW = 90  # columns: below that whole instants would be broken in two
 _WORDS = {"fail": ("fails", "bold red"), "unknown": ("unknown", "bold yellow"), "pass": ("passes", "green")}
 
 
-class Asked(NamedTuple):
+class SubjectQuery(NamedTuple):
     """What is to be explained: a fingerprint, key id or user name, in any account or in one."""
 
     subject: str
     account: str | None = None
 
 
-def explain(document: Document, pages: Mapping[str, Page], asked: Asked, out: TextIO) -> None:
+def explain(document: Document, pages: Mapping[str, Page], asked: SubjectQuery, out: TextIO) -> None:
     """Write all about what was asked. Raises UsageError if nothing matches, or too much to be read."""
     findings = matching(_inside(document, asked.account), asked.subject)
     if not findings:

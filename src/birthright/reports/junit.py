@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from birthright.errors import StoreError
 from birthright.facts.coverage import WHOLE
-from birthright.findings.model import CoverageLine, Document, Evidence, Finding
+from birthright.findings.model import CoverageSummary, Document, Evidence, Finding
 from birthright.reports.interface import Report
 from birthright.reports.subjects import NAME, subject, titles, what_to_do
 from birthright.text import printable
@@ -185,7 +185,7 @@ def _add_coverage(suite: _Suite, document: Document) -> None:
         suite.add(_COVERAGE, "scan", "error", "the scan says that it is not complete")
 
 
-def _add_gap(suite: _Suite, line: CoverageLine) -> None:
+def _add_gap(suite: _Suite, line: CoverageSummary) -> None:
     name = f"{line.source} ({line.account_name})" if line.account_name else line.source
     outcome: Outcome = "skipped" if line.status in WHOLE else "error"
     suite.add(line.account_id, name, outcome, f"{line.status}: {line.detail}")

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import TextIO
 
 from birthright.facts.coverage import WHOLE
-from birthright.findings.model import Document, Finding, PolicyLine, Remedy, WaiverLine, WaiverState
+from birthright.findings.model import Document, Finding, PolicySummary, Remedy, WaiverState, WaiverSummary
 from birthright.reports.headline import headline
 from birthright.reports.interface import Report
 from birthright.reports.order import FIRST, RISKS
-from birthright.reports.organization import Accounts
+from birthright.reports.organization import AccountsOverview
 from birthright.reports.subjects import clip, is_root
 from birthright.reports.survey import SHOWN, Sample, Survey, survey
 from birthright.text import printable
@@ -36,7 +36,7 @@ _LINKS = re.compile(r"://|www\.|\bgh-\d|:[a-z0-9+-]+:", re.IGNORECASE)
 def render(report: Report, out: TextIO) -> None:
     """Write it; at most a few rows of each kind, however many findings there are."""
     document = report.document
-    accounts = Accounts(document)
+    accounts = AccountsOverview(document)
     found = survey(document, several=accounts.several)
     out.writelines(f"{part}\n" for part in _parts(document, accounts, found))
 
@@ -57,7 +57,7 @@ def words(text: str) -> str:
     return short if safe else code(text)
 
 
-def _parts(document: Document, accounts: Accounts, found: Survey) -> Iterator[str]:
+def _parts(document: Document, accounts: AccountsOverview, found: Survey) -> Iterator[str]:
     yield f"# birthright: {_headline(document)}"
     yield ""
     yield f"{_asked(accounts)}, {document.scan.as_of:%Y-%m-%d %H:%M} UTC, scan {code(document.scan.id)}."
@@ -84,7 +84,7 @@ def _headline(document: Document) -> str:
     return ", ".join(counts) + ("" if document.complete else ", and not everything was read")
 
 
-def _asked(accounts: Accounts) -> str:
+def _asked(accounts: AccountsOverview) -> str:
     """Say what the scan is about; ids may be anything in a document from elsewhere."""
     if len(accounts.all) == 1:
         return f"Account {code(accounts.all[0])}"
@@ -92,7 +92,7 @@ def _asked(accounts: Accounts) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
 
-def _unread(document: Document, accounts: Accounts) -> Iterator[str]:
+def _unread(document: Document, accounts: AccountsOverview) -> Iterator[str]:
     gaps = [line for line in document.coverage if line.status not in WHOLE]
     if document.complete and not document.scan.notes:
         return
@@ -155,7 +155,7 @@ def _counts(document: Document) -> Iterator[str]:
     yield ""
 
 
-def _weight(line: PolicyLine) -> tuple[bool, int, str]:
+def _weight(line: PolicySummary) -> tuple[bool, int, str]:
     return line.id != FIRST, RISKS[line.risk], line.id
 
 
@@ -226,11 +226,11 @@ def _waivers(document: Document) -> Iterator[str]:
             yield ""
 
 
-def _of(lines: Sequence[WaiverLine], state: WaiverState) -> list[WaiverLine]:
+def _of(lines: Sequence[WaiverSummary], state: WaiverState) -> list[WaiverSummary]:
     return [line for line in lines if line.state == state]
 
 
-def _waiver(line: WaiverLine) -> str:
+def _waiver(line: WaiverSummary) -> str:
     key = f" {code(line.access_key_id)}" if line.access_key_id else ""
     about = f"{code(line.policy)}, account {code(line.account)}, user {code(line.user)}{key}"
     ticket = f", {code(line.ticket)}" if line.ticket else ""

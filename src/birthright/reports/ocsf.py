@@ -8,7 +8,7 @@ from typing import TextIO
 
 import msgspec
 
-from birthright.findings.model import AccountLine, Finding, State
+from birthright.findings.model import AccountSummary, Finding, State
 from birthright.policies.evaluator import Verdict
 from birthright.policies.page import Page, Risk
 from birthright.reports.interface import Report
@@ -88,7 +88,7 @@ class _Events:
         self._pages = report.pages
         self._titles = titles(report.document)
         self._policies: dict[str, _Policy] = {}
-        self._accounts: Mapping[str, AccountLine] = {
+        self._accounts: Mapping[str, AccountSummary] = {
             line.account_id: line for line in report.document.accounts
         }
         self._provider = {} if version.startswith("1.6.") else {"provider": "AWS"}

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from birthright.facts.coverage import Reach, accounts_in, reach_of
 from birthright.facts.model import UNKNOWN
-from birthright.findings.model import AccountLine, CoverageLine, Document
+from birthright.findings.model import AccountSummary, CoverageSummary, Document
 from birthright.reports.survey import NAMED, SHOWN, without_account
 from birthright.text import printable
 
@@ -18,7 +18,7 @@ _GAP = 2
 _PARTIAL = frozenset({"partial", "denied", "failed"})
 
 
-class Accounts:
+class AccountsOverview:
     """How far the accounts of a document were read."""
 
     def __init__(self, document: Document) -> None:
@@ -104,7 +104,7 @@ def print_worst(console: Console, document: Document) -> None:
     console.print(table)
 
 
-def _badness(line: AccountLine) -> tuple[int, int, str]:
+def _badness(line: AccountSummary) -> tuple[int, int, str]:
     return -line.fail, -line.unknown, line.account_id
 
 
@@ -132,11 +132,11 @@ def print_coverage(console: Console, document: Document) -> None:
         console.print(Text(more, "yellow"))
 
 
-def _whose(line: CoverageLine) -> str:
+def _whose(line: CoverageSummary) -> str:
     return line.account_name or UNKNOWN if line.account_id == UNKNOWN else line.account_id
 
 
-def _reason(line: CoverageLine) -> str:
+def _reason(line: CoverageSummary) -> str:
     detail = without_account(line.detail, line.account_id, several=True)
     return printable(f"{line.source} {line.status}" + (f": {detail}" if detail else ""))
 

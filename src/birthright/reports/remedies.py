@@ -25,7 +25,7 @@ _ROOTS = "# root's own: sign in as root, Security credentials; there is no --use
 _FORGED = "# no commands: IAM allows no such user name, so the facts are damaged or forged"
 
 
-class Place(NamedTuple):
+class Placeholder(NamedTuple):
     """Where a value goes: what it is, and the option it belongs to (`--user-name `), if any."""
 
     option: str
@@ -36,7 +36,7 @@ class Template(NamedTuple):
     """Commands with places to fill in: text, and numbers into `places`, in their order."""
 
     parts: tuple[str | int, ...]
-    places: tuple[Place, ...]
+    places: tuple[Placeholder, ...]
 
     @property
     def blank(self) -> bool:
@@ -51,10 +51,10 @@ class Template(NamedTuple):
 def template_of(page: Page, remedy: Remedy, section: str = AWS_CLI) -> Template:
     """Return the commands that go with a remedy, from a section of the page's remediation."""
     pieces = _PLACES.split(_block(page, remedy, section))
-    places: dict[Place, int] = {}
+    places: dict[Placeholder, int] = {}
     parts: list[str | int] = [pieces[0]]
     for option, name, text in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
-        parts += [places.setdefault(Place(option or "", name), len(places)), text]
+        parts += [places.setdefault(Placeholder(option or "", name), len(places)), text]
     return Template(tuple(parts), tuple(places))
 
 
@@ -74,7 +74,7 @@ def values_of(template: Template, finding: Finding) -> list[str]:
     return [_filled(place, known[place.name]) for place in template.places]
 
 
-def _filled(place: Place, value: str | None) -> str:
+def _filled(place: Placeholder, value: str | None) -> str:
     if value is None:
         return f"{place.option}{place.name.upper()}"
     option = f"{place.option[:-1]}=" if place.option and value.startswith("-") else place.option

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import msgspec
 
 from birthright.facts.coverage import WHOLE
-from birthright.findings.model import Document, Finding, PolicyLine, State, Waiver
+from birthright.findings.model import Document, Finding, PolicySummary, State, Waiver
 from birthright.policies.page import Page, Risk
 from birthright.reports.interface import Report
 from birthright.reports.jsonlist import write_list
@@ -70,7 +70,7 @@ def _driver(report: Report) -> dict[str, object]:
     return {"name": NAME, "version": report.document.scan.tool_version, "rules": rules}
 
 
-def _rule(line: PolicyLine, page: Page | None) -> dict[str, object]:
+def _rule(line: PolicySummary, page: Page | None) -> dict[str, object]:
     title = clip(printable(line.title), _DESCRIPTION)
     prose = first_paragraph(page.prose) if page else ""
     found: dict[str, object] = {
@@ -93,14 +93,14 @@ def _rule(line: PolicyLine, page: Page | None) -> dict[str, object]:
     return found | ({"helpUri": link} if link else {})
 
 
-def _help(line: PolicyLine, page: Page | None) -> dict[str, str]:
+def _help(line: PolicySummary, page: Page | None) -> dict[str, str]:
     if page is None or not (page.prose or page.remediation):
         return {"text": printable(line.title)}
     markdown = f"{page.prose}\n\n## Remediation\n\n{page.remediation}"
     return {"text": markdown, "markdown": markdown}
 
 
-def _tags(line: PolicyLine, page: Page | None) -> list[str]:
+def _tags(line: PolicySummary, page: Page | None) -> list[str]:
     tags = ["security", "aws", "iam", f"risk-{line.risk}"]
     tags += [page.front.subject] if page else []
     # Of each framework the newest version, which stands last.

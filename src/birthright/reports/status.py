@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from birthright.findings.model import Changes, Document, WaiverLine, WaiverState
+from birthright.findings.model import Changes, Document, WaiverState, WaiverSummary
 from birthright.reports.survey import SHOWN
 from birthright.text import printable
 
@@ -52,7 +52,7 @@ def print_fixed(console: Console, document: Document) -> None:
         console.print(Text(f"and {len(document.fixed) - SHOWN} more: -o findings.json has all", "dim"))
 
 
-def print_waivers(console: Console, waivers: Sequence[WaiverLine]) -> None:
+def print_waivers(console: Console, waivers: Sequence[WaiverSummary]) -> None:
     """Say which waivers somebody has to look at; those that simply hold are in the counts."""
     found = [line for line in waivers if line.state in _TO_DO]
     if not found:

@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from birthright.findings.model import CoverageLine, Document, Finding, PolicyLine, Remedy
+from birthright.findings.model import CoverageSummary, Document, Finding, PolicySummary, Remedy
 from birthright.reports.headline import Tone, headline
 from birthright.reports.interface import Report
 from birthright.reports.order import FIRST, RISKS
-from birthright.reports.organization import Accounts, named, print_coverage, print_units, print_worst
+from birthright.reports.organization import AccountsOverview, named, print_coverage, print_units, print_worst
 from birthright.reports.status import print_changes, print_fixed, print_waivers
 from birthright.reports.subjects import age_of
 from birthright.reports.survey import SHOWN, Sample, Survey, survey
@@ -39,7 +39,7 @@ def render(report: Report, out: TextIO) -> None:
 
 
 def _draw(console: Console, document: Document) -> None:
-    accounts = Accounts(document)
+    accounts = AccountsOverview(document)
     alarm = accounts.alarm()
     found = survey(document, several=accounts.several)
     console.print(_title(document, accounts))
@@ -65,7 +65,7 @@ def _draw(console: Console, document: Document) -> None:
     console.print(Text(f"scan {document.scan.id}", "dim"))
 
 
-def _title(document: Document, accounts: Accounts) -> Text:
+def _title(document: Document, accounts: AccountsOverview) -> Text:
     text = Text.assemble(("birthright", "bold"), f"  {accounts.title()}  ")
     return text.append(f"{document.scan.as_of:%Y-%m-%d %H:%M} UTC", "dim")
 
@@ -195,7 +195,7 @@ def _print_policies(console: Console, document: Document) -> None:
     console.print(table)
 
 
-def _has_room(console: Console, lines: Iterable[PolicyLine]) -> bool:
+def _has_room(console: Console, lines: Iterable[PolicySummary]) -> bool:
     """Whether the titles fit: the ids say it too, and folded titles double the table."""
     counts = sum(len(name) + _GAP for name in ("critical", "12345", "unknown", "12345"))
     widest = max((len(line.title) for line in lines), default=0)
@@ -213,7 +213,7 @@ def _print_coverage(console: Console, document: Document) -> None:
         console.print()
 
 
-def _coverage_table(lines: Iterable[CoverageLine]) -> Table:
+def _coverage_table(lines: Iterable[CoverageSummary]) -> Table:
     table = _table("asked", "answer", "rows", "")
     for column in table.columns[:-1]:
         column.no_wrap = True
@@ -225,7 +225,7 @@ def _coverage_table(lines: Iterable[CoverageLine]) -> Table:
     return table
 
 
-def _read_order(line: CoverageLine) -> tuple[str, int, str]:
+def _read_order(line: CoverageSummary) -> tuple[str, int, str]:
     place = _READS.index(line.source) if line.source in _READS else len(_READS)
     return line.account_id, place, line.source
 

@@ -7,9 +7,9 @@ with Sandbox(users=100).running() as box:
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from birthright.sandbox.sandbox import Credentials, Sandbox
+    from birthright.sandbox.sandbox import Sandbox, SandboxCredentials
 
-__all__ = ["Credentials", "Sandbox"]
+__all__ = ["Sandbox", "SandboxCredentials"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for

@@ -9,7 +9,7 @@ from threading import RLock
 from typing import NamedTuple
 
 from birthright.sandbox.ids import access_key_id_of, identifier, secret_of
-from birthright.sandbox.shelf import Parameter, Shelf, StoredSecret
+from birthright.sandbox.shelf import SecretState, StoredParameter, StoredSecret
 
 ROOT_NAME = "<root_account>"
 _FILLED = ("_users", "_credentials", "_root", "_report", "_folded", "_serial")
@@ -17,7 +17,7 @@ _filling = RLock()  # a sandbox answers in one thread while tests look at it fro
 KEYS_PER_USER = 2  # IAM's quota AccessKeysPerUser, active or not
 
 
-class Use(NamedTuple):
+class KeyUse(NamedTuple):
     """One use of a key: when (UTC, whole seconds; None is never), in which Region, of which service."""
 
     at: datetime | None = None
@@ -46,7 +46,7 @@ class Key:
     last_used_service: str = "N/A"
     allow: tuple[str, ...] | None = None
     usable_from: datetime | None = None
-    earlier_uses: deque[Use] | None = None
+    earlier_uses: deque[KeyUse] | None = None
     seed: int = 0
     given_secret: str = field(default="", repr=False)
 
@@ -56,13 +56,13 @@ class Key:
         return self.given_secret or secret_of(self.seed, self.access_key_id)
 
     @property
-    def last_use(self) -> Use:
+    def last_use(self) -> KeyUse:
         """The last use that was recorded, shown already or not."""
-        return Use(self.last_used_at, self.last_used_region, self.last_used_service)
+        return KeyUse(self.last_used_at, self.last_used_region, self.last_used_service)
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PendingChange:
     """A change of a user's keys that listings may not show yet; `before` is the status, empty if new."""
 
     at: datetime
@@ -101,7 +101,7 @@ class User:
     certificates: list[Certificate] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
     made_keys: int = 0
-    changes: list[Change] = field(default_factory=list)
+    changes: list[PendingChange] = field(default_factory=list)
 
     @property
     def is_root(self) -> bool:
@@ -110,7 +110,7 @@ class User:
 
 
 @dataclass(slots=True)
-class Role:
+class SandboxRole:
     """A role that can be assumed; `allow` as for a key, `external_id` asked for where not empty.
 
     path: `/`, or more, as in `/security/`. longest: seconds, the most a session of it may last.
@@ -131,7 +131,7 @@ class ReportTimes(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class SandboxReport:
     """One credential report: base64 CSV, generated at, and when it may first be fetched (UTC)."""
 
     content: str
@@ -144,7 +144,7 @@ class Report:
         return ReportTimes(self.generated_at, self.ready_at)
 
 
-class Account:
+class SandboxAccount:
     """One account.
 
     plain_ids: the ids of its keys do not tell the account, so that it has to be in memory to find them.
@@ -167,12 +167,12 @@ class Account:
         self.seed = seed
         self._users: dict[str, User] = {}
         self._credentials: dict[str, Key] = {}
-        self.roles: dict[str, Role] = {}
-        self._report: Report | None = None
+        self.roles: dict[str, SandboxRole] = {}
+        self._report: SandboxReport | None = None
         self.report_times: ReportTimes | None = None
         self.asked_report = False
-        self._build: Callable[[], Account] | None = None
-        self.shelves: dict[str, Shelf] = {}
+        self._build: Callable[[], SandboxAccount] | None = None
+        self.shelves: dict[str, SecretState] = {}
         self._root = User(ROOT_NAME, account_id, self.arn("root"), created_at)
         self._folded: set[str] = set()
         self._sorted: list[str] | None = None
@@ -182,7 +182,7 @@ class Account:
         """Return the ARN of a resource of this account in its partition."""
         return f"arn:{self.partition}:{service}::{self.account_id}:{resource}"
 
-    def fill_later(self, build: "Callable[[], Account]", report_times: ReportTimes | None) -> None:
+    def fill_later(self, build: "Callable[[], SandboxAccount]", report_times: ReportTimes | None) -> None:
         """Take users, keys and report from what `build` gives, when they are first looked at."""
         self._build, self.report_times = build, report_times
 
@@ -216,13 +216,13 @@ class Account:
         return self._credentials
 
     @property
-    def report(self) -> Report | None:
+    def report(self) -> SandboxReport | None:
         """The credential report."""
         self._fill()
         return self._report
 
     @report.setter
-    def report(self, report: Report | None) -> None:
+    def report(self, report: SandboxReport | None) -> None:
         self._fill()
         self._report = report
         self.report_times = report.times if report is not None else None
@@ -233,13 +233,13 @@ class Account:
         return ChainMap(*(shelf.secrets for shelf in self.shelves.values()))
 
     @property
-    def parameters(self) -> ChainMap[str, Parameter]:
+    def parameters(self) -> ChainMap[str, StoredParameter]:
         """The parameters of all Regions by name."""
         return ChainMap(*(shelf.parameters for shelf in self.shelves.values()))
 
-    def shelf(self, region: str) -> Shelf:
+    def shelf(self, region: str) -> SecretState:
         """Return what is kept in one Region."""
-        return self.shelves.setdefault(region, Shelf())
+        return self.shelves.setdefault(region, SecretState())
 
     def names(self) -> list[str]:
         """Return the user names in the order ListUsers gives them."""

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from threading import RLock
 
-from birthright.sandbox.account import Account, ReportTimes
+from birthright.sandbox.account import ReportTimes, SandboxAccount
 from birthright.sandbox.report import Style, make_report
 
 _UNCHANGED = 512
 
 
-class Accounts:
+class SandboxAccounts:
     """The accounts by id.
 
     `build(account_id)` makes an account as it was at the start; None where there is no such account.
@@ -21,11 +21,11 @@ class Accounts:
     """
 
     def __init__(self, style: Callable[[], Style]) -> None:
-        self.build: Callable[[str], Account | None] = lambda _: None
+        self.build: Callable[[str], SandboxAccount | None] = lambda _: None
         self._style = style
         self.limit = _UNCHANGED
-        self._kept: dict[str, Account] = {}
-        self._unchanged: OrderedDict[str, Account] = OrderedDict()
+        self._kept: dict[str, SandboxAccount] = {}
+        self._unchanged: OrderedDict[str, SandboxAccount] = OrderedDict()
         self._asked: dict[str, ReportTimes] = {}
         self._lock = RLock()
 
@@ -33,7 +33,7 @@ class Accounts:
         """Give the ids of the accounts that are in memory."""
         return iter((*self._kept, *self._unchanged))
 
-    def get(self, account_id: str) -> Account | None:
+    def get(self, account_id: str) -> SandboxAccount | None:
         """Return an account to be read."""
         kept = self._kept.get(account_id)
         if kept is not None:
@@ -45,7 +45,7 @@ class Accounts:
             self._unchanged.move_to_end(account_id)
             return found
 
-    def keep(self, account_id: str) -> Account | None:
+    def keep(self, account_id: str) -> SandboxAccount | None:
         """Return an account to be changed; it is never forgotten."""
         with self._lock:
             found = self.get(account_id)
@@ -55,11 +55,11 @@ class Accounts:
                 self._asked.pop(account_id, None)
             return found
 
-    def put(self, account: Account) -> None:
+    def put(self, account: SandboxAccount) -> None:
         """Add an account that is never forgotten."""
         self._kept[account.account_id] = account
 
-    def _made(self, account_id: str) -> Account | None:
+    def _made(self, account_id: str) -> SandboxAccount | None:
         built = self.build(account_id)
         if built is None:
             return None

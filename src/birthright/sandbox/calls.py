@@ -10,10 +10,10 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
-from birthright.sandbox.account import Account, Key, User
-from birthright.sandbox.changes import Dials
+from birthright.sandbox.account import Key, SandboxAccount, User
+from birthright.sandbox.changes import Delays
 from birthright.sandbox.faults import Fault
-from birthright.sandbox.sessions import Session
+from birthright.sandbox.sessions import SandboxSession
 from birthright.sandbox.wire import AwsError, flag, tag
 
 MAX_ITEMS = 1000
@@ -33,11 +33,11 @@ class Call:
     service: str
     action: str
     params: dict[str, str]
-    account: Account
-    credential: Key | Session
+    account: SandboxAccount
+    credential: Key | SandboxSession
     region: str
     now: datetime
-    dials: Dials
+    dials: Delays
     body: dict[str, Any] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     effect: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ class Call:
     def caller_arn(self) -> str:
         """The ARN GetCallerIdentity gives for this caller."""
         key = self.credential
-        if isinstance(key, Session):
+        if isinstance(key, SandboxSession):
             return self.account.arn(f"assumed-role/{key.role}/{key.name}", "sts")
         return self.account.user_of(key).arn
 

@@ -41,7 +41,7 @@ class KeyCase:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class UserCase:
     """One user. Ages are in days before the sandbox's start.
 
     why: the fact this user stands for.
@@ -64,7 +64,7 @@ class Case:
     since: Event | None = None
 
 
-ROOT = Case(
+ROOT = UserCase(
     "<root_account>",
     "root has a key created with the account, no MFA, and is in daily use",
     1500,
@@ -73,8 +73,8 @@ ROOT = Case(
 )
 
 CASES = (
-    Case("ci-deploy-born-with-key", "birth key in use: rotate", 400, (KeyCase(FAIL, 0, used=0.1),)),
-    Case(
+    UserCase("ci-deploy-born-with-key", "birth key in use: rotate", 400, (KeyCase(FAIL, 0, used=0.1),)),
+    UserCase(
         "console-with-born-key-never-used",
         "the control's own wording: console user, key made by the old wizard and never used",
         900,
@@ -82,143 +82,145 @@ CASES = (
         console=5,
         mfa=True,
     ),
-    Case("rotated", "the birth key was replaced", 500, (KeyCase(PASS, age=30, used=1),)),
-    Case("console-no-mfa", "console user without MFA or keys", 200, console=2),
-    Case("unused-100d", "a later key unused for 100 days", 700, (KeyCase(PASS, age=300, used=100),)),
-    Case("born-1s", "one second after the user, as SDKs do", 120, (KeyCase(FAIL, 1, used=3),)),
-    Case("born-6s", "the last second inside the window", 250, (KeyCase(FAIL, 6, used=12),)),
-    Case("born-7s", "the window is half-open: 7 s is outside", 250, (KeyCase(PASS, 7, used=12),)),
-    Case("born-8s", "just outside the window", 250, (KeyCase(PASS, 8, used=12),)),
-    Case("terraform-3s", "made by Terraform, 3 s apart", 95, (KeyCase(FAIL, 3, used=0.5),)),
-    Case("negative-gap", "key older than the user by an hour", 80, (KeyCase(UNKNOWN, -3600, used=4),)),
-    Case("negative-gap-1s", "key older than the user by a second", 80, (KeyCase(UNKNOWN, -1),)),
-    Case("born-inactive", "birth key already disabled", 300, (KeyCase(PASS, 0, status="Inactive"),)),
-    Case(
+    UserCase("rotated", "the birth key was replaced", 500, (KeyCase(PASS, age=30, used=1),)),
+    UserCase("console-no-mfa", "console user without MFA or keys", 200, console=2),
+    UserCase("unused-100d", "a later key unused for 100 days", 700, (KeyCase(PASS, age=300, used=100),)),
+    UserCase("born-1s", "one second after the user, as SDKs do", 120, (KeyCase(FAIL, 1, used=3),)),
+    UserCase("born-6s", "the last second inside the window", 250, (KeyCase(FAIL, 6, used=12),)),
+    UserCase("born-7s", "the window is half-open: 7 s is outside", 250, (KeyCase(PASS, 7, used=12),)),
+    UserCase("born-8s", "just outside the window", 250, (KeyCase(PASS, 8, used=12),)),
+    UserCase("terraform-3s", "made by Terraform, 3 s apart", 95, (KeyCase(FAIL, 3, used=0.5),)),
+    UserCase("negative-gap", "key older than the user by an hour", 80, (KeyCase(UNKNOWN, -3600, used=4),)),
+    UserCase("negative-gap-1s", "key older than the user by a second", 80, (KeyCase(UNKNOWN, -1),)),
+    UserCase("born-inactive", "birth key already disabled", 300, (KeyCase(PASS, 0, status="Inactive"),)),
+    UserCase(
         "two-born-keys-same-second",
         "two birth keys with the same creation second: both fail, each with its own id",
         310,
         (KeyCase(FAIL, 1, used=2), KeyCase(FAIL, 1)),
     ),
-    Case(
+    UserCase(
         "two-born-keys-one-inactive",
         "same second, told apart by status",
         310,
         (KeyCase(FAIL, 1, used=2), KeyCase(PASS, 1, status="Inactive")),
     ),
-    Case(
+    UserCase(
         "two-born-keys-seconds-apart",
         "two birth keys, 2 s and 5 s after the user",
         310,
         (KeyCase(FAIL, 2, used=2), KeyCase(FAIL, 5)),
     ),
-    Case(
+    UserCase(
         "slot2-born",
         "the birth key sits in slot 2, a newer one in slot 1",
         600,
         (KeyCase(PASS, age=40, used=1, slot=1), KeyCase(FAIL, 0, slot=2, used=90.5)),
     ),
-    Case(
+    UserCase(
         "slot2-only-born", "slot 1 is empty, the key is in slot 2", 600, (KeyCase(FAIL, 0, slot=2, used=1),)
     ),
-    Case(
+    UserCase(
         "born-and-newer",
         "birth key beside a newer one",
         450,
         (KeyCase(FAIL, 0, used=60), KeyCase(PASS, age=50, used=1)),
     ),
-    Case(
+    UserCase(
         "born-inactive-and-newer",
         "rotation half done: the birth key is off, the new key in use",
         450,
         (KeyCase(PASS, 0, status="Inactive", used=8), KeyCase(PASS, age=9, used=0.2)),
     ),
-    Case(
+    UserCase(
         "three-keys",
         "a third key, which the report does not show",
         800,
         (KeyCase(FAIL, 0, used=7), KeyCase(PASS, age=200, used=6), KeyCase(PASS, age=100, slot=0)),
     ),
-    Case(
+    UserCase(
         "third-key-born",
         "the birth key is the one the report does not show",
         800,
         (KeyCase(PASS, age=210, used=6), KeyCase(PASS, age=110, used=5), KeyCase(FAIL, 0, slot=0, used=3)),
     ),
-    Case(
+    UserCase(
         "deleted-since-report",
         "user and birth key deleted since the report",
         150,
         (KeyCase(ABSENT, 0, used=3),),
         since="deleted",
     ),
-    Case(
+    UserCase(
         "newer-than-report",
         "user and birth key made after the report",
         0.04,
         (KeyCase(FAIL, 1),),
         since="created",
     ),
-    Case("newer-without-key", "user made after the report, no key", 0.04, since="created"),
-    Case(
+    UserCase("newer-without-key", "user made after the report, no key", 0.04, since="created"),
+    UserCase(
         "newer-with-later-key",
         "both after the report, a quarter of an hour apart",
         0.04,
         (KeyCase(PASS, age=0.03, since="created"),),
         since="created",
     ),
-    Case(
+    UserCase(
         "key-deleted-since-report",
         "birth key deleted since the report",
         150,
         (KeyCase(ABSENT, 0, used=30, since="deleted"),),
     ),
-    Case(
+    UserCase(
         "key-disabled-since-report",
         "birth key disabled since the report",
         150,
         (KeyCase(PASS, 0, used=30, since="disabled"),),
     ),
-    Case(
+    UserCase(
         "key-created-since-report",
         "an old user's first key, made after the report",
         150,
         (KeyCase(PASS, age=0.02, since="created"),),
     ),
-    Case(
+    UserCase(
         "key-replaced-since-report",
         "birth key deleted, a new one made, after the report",
         150,
         (KeyCase(ABSENT, 0, used=30, since="deleted"), KeyCase(PASS, age=0.02, since="created")),
     ),
-    Case("used-yesterday", "birth key used yesterday", 365, (KeyCase(FAIL, 0, used=1),)),
-    Case("used-minutes-ago", "birth key used since the report", 365, (KeyCase(FAIL, 0, used=0.01),)),
-    Case("born-used-89d", "birth key: in use by one day", 500, (KeyCase(FAIL, 0, used=89),)),
-    Case("born-used-91d", "birth key: out of use by one day", 500, (KeyCase(FAIL, 0, used=91),)),
-    Case("ses-smtp", "a key that is an SMTP login", 420, (KeyCase(FAIL, 1, used=2, service="ses"),)),
-    Case("never-used-old-key", "a later key of 300 days, never used", 650, (KeyCase(PASS, age=300),)),
-    Case("never-used-fresh-key", "a key of six hours, not used yet", 650, (KeyCase(PASS, age=0.25),)),
-    Case("inactive-40d", "a later key, disabled", 640, (KeyCase(PASS, age=70, used=40, status="Inactive"),)),
-    Case(
+    UserCase("used-yesterday", "birth key used yesterday", 365, (KeyCase(FAIL, 0, used=1),)),
+    UserCase("used-minutes-ago", "birth key used since the report", 365, (KeyCase(FAIL, 0, used=0.01),)),
+    UserCase("born-used-89d", "birth key: in use by one day", 500, (KeyCase(FAIL, 0, used=89),)),
+    UserCase("born-used-91d", "birth key: out of use by one day", 500, (KeyCase(FAIL, 0, used=91),)),
+    UserCase("ses-smtp", "a key that is an SMTP login", 420, (KeyCase(FAIL, 1, used=2, service="ses"),)),
+    UserCase("never-used-old-key", "a later key of 300 days, never used", 650, (KeyCase(PASS, age=300),)),
+    UserCase("never-used-fresh-key", "a key of six hours, not used yet", 650, (KeyCase(PASS, age=0.25),)),
+    UserCase(
+        "inactive-40d", "a later key, disabled", 640, (KeyCase(PASS, age=70, used=40, status="Inactive"),)
+    ),
+    UserCase(
         "inactive-both",
         "two disabled keys, one of them a birth key",
         640,
         (KeyCase(PASS, 0, used=50, status="Inactive"), KeyCase(PASS, age=70, status="Inactive")),
     ),
-    Case(
+    UserCase(
         "two-active-keys",
         "two active keys",
         640,
         (KeyCase(PASS, age=80, used=1), KeyCase(PASS, age=60, used=2)),
     ),
-    Case("key-age-89d", "one day before rotation is due", 640, (KeyCase(PASS, age=89, used=1),)),
-    Case("key-age-91d", "one day after rotation was due", 640, (KeyCase(PASS, age=91, used=1),)),
-    Case("unused-44d", "unused for 44 days", 640, (KeyCase(PASS, age=80, used=44),)),
-    Case("unused-46d", "unused for 46 days", 640, (KeyCase(PASS, age=80, used=46),)),
-    Case("comma,plus+at@example.com", "a name with a comma", 222, (KeyCase(FAIL, 1, used=9),)),
-    Case("path-user", "a user under a path", 222, (KeyCase(FAIL, 0, used=9),), path="/apps/ci/"),
-    Case("console-unused-60d", "password unused for 60 days", 222, console=60, mfa=True),
-    Case("console-never-used", "password never used", 222, console="never", mfa=True),
-    Case(
+    UserCase("key-age-89d", "one day before rotation is due", 640, (KeyCase(PASS, age=89, used=1),)),
+    UserCase("key-age-91d", "one day after rotation was due", 640, (KeyCase(PASS, age=91, used=1),)),
+    UserCase("unused-44d", "unused for 44 days", 640, (KeyCase(PASS, age=80, used=44),)),
+    UserCase("unused-46d", "unused for 46 days", 640, (KeyCase(PASS, age=80, used=46),)),
+    UserCase("comma,plus+at@example.com", "a name with a comma", 222, (KeyCase(FAIL, 1, used=9),)),
+    UserCase("path-user", "a user under a path", 222, (KeyCase(FAIL, 0, used=9),), path="/apps/ci/"),
+    UserCase("console-unused-60d", "password unused for 60 days", 222, console=60, mfa=True),
+    UserCase("console-never-used", "password never used", 222, console="never", mfa=True),
+    UserCase(
         "console-password-set-later",
         "password newer than the user",
         222,
@@ -226,7 +228,7 @@ CASES = (
         password_age=20,
         mfa=True,
     ),
-    Case(
+    UserCase(
         "console-born-inactive",
         "console user, birth key off",
         222,
@@ -234,26 +236,26 @@ CASES = (
         console=1,
         mfa=True,
     ),
-    Case("certificate-active", "an active signing certificate", 900, certificates=(True,)),
-    Case("certificates-mixed", "one active, one not", 900, certificates=(False, True)),
-    Case("nobody", "a user with nothing at all", 60),
-    Case(
+    UserCase("certificate-active", "an active signing certificate", 900, certificates=(True,)),
+    UserCase("certificates-mixed", "one active, one not", 900, certificates=(False, True)),
+    UserCase("nobody", "a user with nothing at all", 60),
+    UserCase(
         "born-hours-ago", "birth key of a few hours: too young to be called unused", 0.2, (KeyCase(FAIL, 1),)
     ),
-    Case(
+    UserCase(
         "born-expired",
         "birth key in AWS's third status, Expired: it signs nothing",
         320,
         (KeyCase(PASS, 0, used=100, status="Expired"),),
     ),
-    Case("console-unused-91d", "password unused for 91 days", 222, console=91, mfa=True),
-    Case("console-new-never-used", "password of a few hours, never used", 0.2, console="never"),
-    Case(
+    UserCase("console-unused-91d", "password unused for 91 days", 222, console=91, mfa=True),
+    UserCase("console-new-never-used", "password of a few hours, never used", 0.2, console="never"),
+    UserCase(
         "tagged",
         "tags that describe the user",
         330,
         (KeyCase(PASS, age=20, used=1),),
         tags=(("owner", "payments@example.com"), ("team", "payments")),
     ),
-    Case("n" * 64, "the longest name IAM accepts", 330, (KeyCase(FAIL, 2, used=1),)),
+    UserCase("n" * 64, "the longest name IAM accepts", 330, (KeyCase(FAIL, 2, used=1),)),
 )

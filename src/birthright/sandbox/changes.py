@@ -9,13 +9,13 @@ from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from birthright.sandbox.account import Account, Change, Key, Use, User
+from birthright.sandbox.account import Key, KeyUse, PendingChange, SandboxAccount, User
 
 Effect = tuple[str, ...]
 
 
 @dataclass(slots=True)
-class Dials:
+class Delays:
     """How slow the sandbox is to make and to show things; all in seconds of its own time.
 
     report: how long a credential report takes to be made. consistency: how long a new key is not
@@ -29,35 +29,35 @@ class Dials:
     last_use_span: float = 0.0
 
 
-def create_key(account: Account, user: User, now: datetime, dials: Dials) -> tuple[Key, Effect]:
+def create_key(account: SandboxAccount, user: User, now: datetime, dials: Delays) -> tuple[Key, Effect]:
     """Make a key of a user, created now (cut to the second)."""
     key = account.add_key(user, now.replace(microsecond=0))
     if dials.consistency:
         key.usable_from = now + timedelta(seconds=dials.consistency)
-        _remember(user, Change(now, key, ""), dials)
+        _remember(user, PendingChange(now, key, ""), dials)
     return key, ("created", user.name, key.access_key_id)
 
 
-def set_status(user: User, key: Key, status: str, now: datetime, dials: Dials) -> Effect:
+def set_status(user: User, key: Key, status: str, now: datetime, dials: Delays) -> Effect:
     """Switch a key on or off."""
     before = key.status
     if before == status:
         return ()
     if dials.consistency:
-        _remember(user, Change(now, key, before), dials)
+        _remember(user, PendingChange(now, key, before), dials)
     key.status = status
     return ("status", user.name, key.access_key_id, before, status)
 
 
-def delete_key(account: Account, user: User, key: Key, now: datetime, dials: Dials) -> Effect:
+def delete_key(account: SandboxAccount, user: User, key: Key, now: datetime, dials: Delays) -> Effect:
     """Delete a key for good."""
     if dials.consistency:
-        _remember(user, Change(now, key, key.status), dials)
+        _remember(user, PendingChange(now, key, key.status), dials)
     account.remove_key(user, key)
     return ("deleted", user.name, key.access_key_id)
 
 
-def listed(user: User, now: datetime, dials: Dials) -> dict[str, tuple[Key, str]]:
+def listed(user: User, now: datetime, dials: Delays) -> dict[str, tuple[Key, str]]:
     """Return the user's keys and their status by id, as a listing shows them by now."""
     shown = {name: (key, key.status) for name, key in user.keys.items()}
     for change in reversed(user.changes):
@@ -70,7 +70,7 @@ def listed(user: User, now: datetime, dials: Dials) -> dict[str, tuple[Key, str]
     return shown
 
 
-def use(key: Key, coming: Use, dials: Dials) -> None:
+def use(key: Key, coming: KeyUse, dials: Delays) -> None:
     """Note a use; it counts only where the span since the last one noted is over."""
     at, last_at = coming.at, key.last_used_at
     if dials.last_use_span and at and last_at and 0 <= (at - last_at).total_seconds() < dials.last_use_span:
@@ -80,19 +80,19 @@ def use(key: Key, coming: Use, dials: Dials) -> None:
     key.last_used_at, key.last_used_region, key.last_used_service = coming
 
 
-def shown_use(key: Key, now: datetime, dials: Dials) -> Use:
+def shown_use(key: Key, now: datetime, dials: Delays) -> KeyUse:
     """Return the last use as AWS shows it by now."""
     if not _hidden(key.last_use, now, dials):
         return key.last_use
     earlier = reversed(key.earlier_uses or ())
-    return next((use for use in earlier if not _hidden(use, now, dials)), Use())
+    return next((use for use in earlier if not _hidden(use, now, dials)), KeyUse())
 
 
-def _hidden(use: Use, now: datetime, dials: Dials) -> bool:
+def _hidden(use: KeyUse, now: datetime, dials: Delays) -> bool:
     return use.at is not None and 0 <= (now - use.at).total_seconds() < dials.last_use_lag
 
 
-def _keep_earlier(key: Key, coming: Use, dials: Dials) -> None:
+def _keep_earlier(key: Key, coming: KeyUse, dials: Delays) -> None:
     """Keep what is still shown while `coming` is not; what an older shown use hides is forgotten."""
     key.earlier_uses = earlier = deque() if key.earlier_uses is None else key.earlier_uses
     earlier.append(key.last_use)
@@ -101,7 +101,7 @@ def _keep_earlier(key: Key, coming: Use, dials: Dials) -> None:
         earlier.popleft()
 
 
-def _remember(user: User, change: Change, dials: Dials) -> None:
+def _remember(user: User, change: PendingChange, dials: Delays) -> None:
     """Keep a change for as long as listings are behind it."""
     oldest = change.at - timedelta(seconds=dials.consistency)
     user.changes = [*(other for other in user.changes if other.at > oldest), change]

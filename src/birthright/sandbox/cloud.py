@@ -4,23 +4,23 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from birthright.sandbox import report
-from birthright.sandbox.account import Account, Key, Use
-from birthright.sandbox.accounts import Accounts
+from birthright.sandbox.account import Key, KeyUse, SandboxAccount
+from birthright.sandbox.accounts import SandboxAccounts
 from birthright.sandbox.actions import TAGGING, WRITES, table
 from birthright.sandbox.calls import Call
-from birthright.sandbox.changes import Dials, use
+from birthright.sandbox.changes import Delays, use
 from birthright.sandbox.clock import Clock
 from birthright.sandbox.faults import AFTER_EFFECT, Faults, Throttle, failure_after, refusal, spoil
 from birthright.sandbox.ids import account_of
-from birthright.sandbox.log import Entry, Log, public
+from birthright.sandbox.log import Log, LogEntry, public
 from birthright.sandbox.organizations import check_region
 from birthright.sandbox.protocol import SERVICES, read, translated, unknown_action, write, write_error
-from birthright.sandbox.sessions import Session, Sessions
+from birthright.sandbox.sessions import SandboxSession, Sessions
 from birthright.sandbox.sigv4 import Claim, Verifier, parse
-from birthright.sandbox.wire import SERVER_FAULT, AwsError, Request, Response, http_date
+from birthright.sandbox.wire import SERVER_FAULT, AwsError, WireRequest, WireResponse, http_date
 
 if TYPE_CHECKING:
-    from birthright.sandbox.organization import Organization
+    from birthright.sandbox.organization import SandboxOrganization
 
 _BAD_TOKEN = "The security token included in the request is invalid."  # noqa: S105 - a message
 
@@ -35,14 +35,14 @@ class Cloud:
     def __init__(self, clock: Clock, *, seed: int = 0) -> None:
         self.clock = clock
         self.seed = seed
-        self.accounts = Accounts(lambda: self.style)
+        self.accounts = SandboxAccounts(lambda: self.style)
         self.sessions = Sessions(seed)
-        self.organization: Organization | None = None
+        self.organization: SandboxOrganization | None = None
         self.home = ""
         self.faults = Faults(seed)
         self.throttle = Throttle()
         self.style = report.Style()
-        self.dials = Dials()
+        self.dials = Delays()
         self.log = Log()
         self.calls: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
@@ -50,11 +50,11 @@ class Cloud:
         self._served = 0
         self._actions = table(self)
 
-    def account(self, account_id: str) -> Account | None:
+    def account(self, account_id: str) -> SandboxAccount | None:
         """Return an account that may be changed; from now on it stays in memory."""
         return self.accounts.keep(account_id)
 
-    def owner(self, access_key_id: str) -> Account | None:
+    def owner(self, access_key_id: str) -> SandboxAccount | None:
         """Return the account that a key or temporary credentials would belong to, to be read."""
         home = self.accounts.get(self.home)
         if home is not None and access_key_id in home.credentials:
@@ -67,7 +67,7 @@ class Cloud:
         self.errors.clear()
         self.throttle.refused.clear()
 
-    def answer(self, request: Request) -> Response:
+    def answer(self, request: WireRequest) -> WireResponse:
         """Answer one request; whatever is wrong with it becomes an error document.
 
         The answer's `deliver` says what goes over the wire. Not for several threads at once.
@@ -80,7 +80,7 @@ class Cloud:
             service = claim.service if claim.service in SERVICES else service
             call = self._call(request, claim)
             if self.faults and self.faults.lose(call.action, call.subject, call.place):
-                return Response(0, b"", deliver="lost")
+                return WireResponse(0, b"", deliver="lost")
             response = write(service, call.action, self._run(call), request_id)
         except AwsError as raised:
             error = translated(service, raised)
@@ -95,7 +95,7 @@ class Cloud:
             self._write_down(call, response, refused)
         return response
 
-    def _call(self, request: Request, claim: Claim) -> Call:
+    def _call(self, request: WireRequest, claim: Claim) -> Call:
         account, credential = self._authenticate(request, claim)
         action, params, body = read(request, claim.service)
         if (claim.service, action) not in self._actions:
@@ -113,7 +113,7 @@ class Cloud:
         if isinstance(key, Key) or (call.service, call.action) in WRITES:
             self.accounts.keep(call.account.account_id)
         if isinstance(key, Key):  # used by being accepted, also when the call is then denied
-            use(key, Use(call.second, call.region, call.service), self.dials)
+            use(key, KeyUse(call.second, call.region, call.service), self.dials)
         self._permit(call)
         result = self._actions[call.service, call.action](call)
         error = failure_after(call.faults)
@@ -121,12 +121,12 @@ class Cloud:
             raise error
         return result
 
-    def _write_down(self, call: Call, response: Response, error: str) -> None:
+    def _write_down(self, call: Call, response: WireResponse, error: str) -> None:
         fault = next((one.kind for one in call.faults if one.kind in AFTER_EFFECT), "")
         if fault == "service-failure-after" and response.status != SERVER_FAULT:
             fault = ""  # the call had failed before
         self.log.entries.append(
-            Entry(
+            LogEntry(
                 self.log.next_seq(),
                 call.now,
                 call.account.account_id,
@@ -143,7 +143,9 @@ class Cloud:
             )
         )
 
-    def _authenticate(self, request: Request, claim: Claim) -> tuple[Account, Key | Session]:
+    def _authenticate(
+        self, request: WireRequest, claim: Claim
+    ) -> tuple[SandboxAccount, Key | SandboxSession]:
         if claim.service not in SERVICES:
             message = f"Credential should be scoped to correct service: {', '.join(sorted(SERVICES))}."
             raise AwsError(403, "SignatureDoesNotMatch", message)
@@ -156,18 +158,18 @@ class Cloud:
         self._verifier.check(request, claim, credential.secret)
         if claim.service == "organizations":
             check_region(account.partition, claim.region)
-        if isinstance(credential, Session) and self.clock.now() >= credential.expires_at:
+        if isinstance(credential, SandboxSession) and self.clock.now() >= credential.expires_at:
             message = "The security token included in the request is expired"
             raise AwsError(403, "ExpiredToken", message)
         return account, credential
 
-    def _credential(self, account: Account | None, access_key_id: str) -> Key | Session | None:
+    def _credential(self, account: SandboxAccount | None, access_key_id: str) -> Key | SandboxSession | None:
         session = self.sessions.get(access_key_id)
         return account.credentials.get(access_key_id) if account and session is None else session
 
-    def _usable(self, credential: Key | Session, token: str) -> None:
+    def _usable(self, credential: Key | SandboxSession, token: str) -> None:
         """Long-lived keys carry no session token; temporary ones theirs, and no other."""
-        if isinstance(credential, Session):
+        if isinstance(credential, SandboxSession):
             usable = token == credential.token
         else:
             early = credential.usable_from is not None and (self.clock.now() < credential.usable_from)

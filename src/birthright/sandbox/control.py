@@ -10,7 +10,7 @@ import msgspec
 from birthright.errors import UsageError
 from birthright.sandbox.faults import Fault
 from birthright.sandbox.organization import State
-from birthright.sandbox.wire import Request, Response, http_date
+from birthright.sandbox.wire import WireRequest, WireResponse, http_date
 from birthright.times import format_instant, parse_duration, parse_instant
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Control:
             "reset-counts": lambda _: box.cloud.reset_counts(),
         }
 
-    def answer(self, request: Request) -> Response:
+    def answer(self, request: WireRequest) -> WireResponse:
         """Answer one HTTP request."""
         if not request.path.startswith(PREFIX):
             return self._box.cloud.answer(request)
@@ -111,7 +111,7 @@ class Control:
             "users": len(box.account().users),
         }
 
-    def _steer(self, request: Request, name: str) -> Response:
+    def _steer(self, request: WireRequest, name: str) -> WireResponse:
         if request.method == "GET" and name == "state":
             return _json(200, self.state())
         if request.method == "GET" and name == "expected":
@@ -157,5 +157,5 @@ class Control:
         self._box.cloud.throttle.limit_sts(pace.sts_throttle)
 
 
-def _json(status: int, value: object) -> Response:
-    return Response(status, msgspec.json.encode(value), "", "application/json")
+def _json(status: int, value: object) -> WireResponse:
+    return WireResponse(status, msgspec.json.encode(value), "", "application/json")

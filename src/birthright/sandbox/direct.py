@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
-from birthright.sandbox.wire import Request, Response
+from birthright.sandbox.wire import WireRequest, WireResponse
 
 if TYPE_CHECKING:
     from birthright.sandbox.sandbox import Sandbox
@@ -50,7 +50,7 @@ def handler(box: "Sandbox") -> Callable[..., Any]:
     return answer
 
 
-def _headers(response: Response) -> dict[str, str]:
+def _headers(response: WireResponse) -> dict[str, str]:
     headers = {
         "x-amzn-RequestId": response.request_id,
         "Date": response.date,
@@ -60,20 +60,20 @@ def _headers(response: Response) -> dict[str, str]:
     return headers | ({"x-amzn-ErrorType": response.error_type} if response.error_type else {})
 
 
-def _read(prepared: Any) -> Request:  # noqa: ANN401 - AWSPreparedRequest
+def _read(prepared: Any) -> WireRequest:  # noqa: ANN401 - AWSPreparedRequest
     url = urlsplit(prepared.url)
     headers = {name.lower(): _text(value) for name, value in prepared.headers.items()}
     headers.setdefault("host", url.netloc)
     body = prepared.body or b""
     body = body.encode() if isinstance(body, str) else body
-    return Request(prepared.method, url.path or "/", url.query, headers, body)
+    return WireRequest(prepared.method, url.path or "/", url.query, headers, body)
 
 
 def _text(value: str | bytes) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
-def _break(response: Response, url: str) -> NoReturn:
+def _break(response: WireResponse, url: str) -> NoReturn:
     from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 
     if response.deliver == "hang":

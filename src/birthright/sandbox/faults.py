@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from birthright.errors import UsageError
-from birthright.sandbox.wire import AwsError, Response
+from birthright.sandbox.wire import AwsError, WireResponse
 
 Kind = Literal[
     "lost",
@@ -184,7 +184,7 @@ def refusal(faults: Iterable[Fault], denied: str) -> AwsError | None:
     return None
 
 
-def spoil(response: Response, faults: Iterable[Fault]) -> Response:
+def spoil(response: WireResponse, faults: Iterable[Fault]) -> WireResponse:
     """Do to a finished answer what the faults of the connection do to it."""
     for fault in faults:
         match fault.kind:

@@ -16,7 +16,7 @@ _LEFT_OUT = frozenset({"Password", "SecretString", "SecretBinary", "Value", "Act
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LogEntry:
     """One call that could change something, or one thing that was done by hand.
 
     seq: its number, from 1, without gaps. at: the sandbox's time, UTC, with microseconds.
@@ -54,7 +54,7 @@ class Log:
     """The entries, oldest first; more than `limit` are not kept."""
 
     def __init__(self, limit: int = LIMIT) -> None:
-        self.entries: deque[Entry] = deque(maxlen=limit)
+        self.entries: deque[LogEntry] = deque(maxlen=limit)
         self.last_seq = 0
 
     def by_hand(
@@ -64,7 +64,7 @@ class Log:
         for effect in effects:
             self.last_seq += 1
             self.entries.append(
-                Entry(self.last_seq, at, account_id, SOMEBODY, "", PEOPLE, action, params, effect=effect)
+                LogEntry(self.last_seq, at, account_id, SOMEBODY, "", PEOPLE, action, params, effect=effect)
             )
 
     def next_seq(self) -> int:

@@ -45,7 +45,7 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class MemberAccount:
     """An account as its organization knows it. joined_at: UTC, whole seconds. unit: where it lies."""
 
     account_id: str
@@ -58,7 +58,7 @@ class Member:
     tags: Mapping[str, str]
 
 
-class Organization:
+class SandboxOrganization:
     """Accounts, of which the first is the management account and lies in the root.
 
     states: how many accounts are in a state other than ACTIVE; which ones depends on the seed.
@@ -114,7 +114,7 @@ class Organization:
     def __contains__(self, account_id: str) -> bool:
         return self._number(account_id) is not None
 
-    def member(self, account_id: str) -> Member | None:
+    def member(self, account_id: str) -> MemberAccount | None:
         """Return an account, None if it is not in the organization."""
         number = self._number(account_id)
         if number is None:
@@ -123,7 +123,7 @@ class Organization:
         unit = self._unit_of(number)
         name = "management" if number == 0 else f"{_NAMES.get(unit.name, 'workload')}-{number:04d}"
         days = _JOINED_TO if number == 0 else _JOINED_FROM + own[0] * (_JOINED_TO - _JOINED_FROM) // 256
-        return Member(
+        return MemberAccount(
             account_id,
             name,
             f"aws+{name}@example.com",

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from birthright.sandbox.organization import Member, Organization, Unit
+from birthright.sandbox.organization import MemberAccount, SandboxOrganization, Unit
 from birthright.sandbox.stored import Input, epoch, read, written_tags
 from birthright.sandbox.wire import AwsError
 
@@ -28,7 +28,7 @@ _TOKEN = re.compile(r"(\d{1,9})(e?)", re.ASCII)
 
 T = TypeVar("T")
 Answer = dict[str, Any]
-Handler = Callable[["Call", Organization], Answer]
+Handler = Callable[["Call", SandboxOrganization], Answer]
 
 
 class _Listing(Input):
@@ -91,7 +91,7 @@ def _in_use(cloud: "Cloud", handler: Handler) -> Callable[["Call"], Answer]:
 
 
 def _listed(cloud: "Cloud", handler: Handler) -> Callable[["Call"], Answer]:
-    def answer(call: "Call", organization: Organization) -> Answer:
+    def answer(call: "Call", organization: SandboxOrganization) -> Answer:
         if not organization.may_list(call.account.account_id):
             raise AwsError(400, "AccessDeniedException", _DENIED)
         return handler(call, organization)
@@ -99,13 +99,13 @@ def _listed(cloud: "Cloud", handler: Handler) -> Callable[["Call"], Answer]:
     return _in_use(cloud, answer)
 
 
-def _list_accounts(call: "Call", organization: Organization) -> Answer:
+def _list_accounts(call: "Call", organization: SandboxOrganization) -> Answer:
     """ListAccounts: all of them, at most 20 a page."""
     chosen, more = _page(call, read(call, _Listing), organization.account_ids)
     return {"Accounts": _accounts(organization, chosen), **more}
 
 
-def _list_accounts_for_parent(call: "Call", organization: Organization) -> Answer:
+def _list_accounts_for_parent(call: "Call", organization: SandboxOrganization) -> Answer:
     """ListAccountsForParent: those right in a unit, and not in units below it."""
     asked = read(call, _OfParent)
     parent = _parent(organization, asked.parent_id)
@@ -113,7 +113,7 @@ def _list_accounts_for_parent(call: "Call", organization: Organization) -> Answe
     return {"Accounts": _accounts(organization, chosen), **more}
 
 
-def _list_units(call: "Call", organization: Organization) -> Answer:
+def _list_units(call: "Call", organization: SandboxOrganization) -> Answer:
     """ListOrganizationalUnitsForParent: those right below a unit or the root."""
     asked = read(call, _OfParent)
     below = organization.children(_parent(organization, asked.parent_id).id)
@@ -121,13 +121,13 @@ def _list_units(call: "Call", organization: Organization) -> Answer:
     return {"OrganizationalUnits": [_unit(organization, unit) for unit in chosen], **more}
 
 
-def _list_roots(call: "Call", organization: Organization) -> Answer:
+def _list_roots(call: "Call", organization: SandboxOrganization) -> Answer:
     """ListRoots: the one root there is."""
     chosen, more = _page(call, read(call, _Listing), [organization.root])
     return {"Roots": [_root(organization, root) for root in chosen], **more}
 
 
-def _list_tags(call: "Call", organization: Organization) -> Answer:
+def _list_tags(call: "Call", organization: SandboxOrganization) -> Answer:
     """ListTagsForResource: of accounts; units and the root have none."""
     asked = read(call, _OfResource)
     member = organization.member(asked.resource_id)
@@ -138,7 +138,7 @@ def _list_tags(call: "Call", organization: Organization) -> Answer:
     return {"Tags": list(chosen), **more}
 
 
-def _describe_account(call: "Call", organization: Organization) -> Answer:
+def _describe_account(call: "Call", organization: SandboxOrganization) -> Answer:
     """DescribeAccount: one account."""
     member = organization.member(read(call, _OfAccount).account_id)
     if member is None:
@@ -146,7 +146,7 @@ def _describe_account(call: "Call", organization: Organization) -> Answer:
     return {"Account": _account(organization, member)}
 
 
-def _describe_unit(call: "Call", organization: Organization) -> Answer:
+def _describe_unit(call: "Call", organization: SandboxOrganization) -> Answer:
     """DescribeOrganizationalUnit: one unit; the root is none."""
     unit = organization.units.get(read(call, _OfUnit).organizational_unit_id)
     if unit is None or not unit.parent:
@@ -155,7 +155,7 @@ def _describe_unit(call: "Call", organization: Organization) -> Answer:
     return {"OrganizationalUnit": _unit(organization, unit)}
 
 
-def _describe_organization(call: "Call", organization: Organization) -> Answer:  # noqa: ARG001 - as the others
+def _describe_organization(call: "Call", organization: SandboxOrganization) -> Answer:  # noqa: ARG001 - as the others
     """DescribeOrganization: any member may ask."""
     management = organization.member(organization.management_id)
     return {
@@ -171,7 +171,7 @@ def _describe_organization(call: "Call", organization: Organization) -> Answer: 
     }
 
 
-def _parent(organization: Organization, parent_id: str) -> Unit:
+def _parent(organization: SandboxOrganization, parent_id: str) -> Unit:
     if not _PARENT.fullmatch(parent_id):
         raise _wrong("INVALID_PATTERN", "You provided a value that does not match the required pattern.")
     if parent_id not in organization.units:
@@ -215,12 +215,12 @@ def _start(token: str | None) -> _Page:
     return _Page(int(parts[1]), spent=bool(parts[2]))
 
 
-def _accounts(organization: Organization, account_ids: Sequence[str]) -> list[Answer]:
+def _accounts(organization: SandboxOrganization, account_ids: Sequence[str]) -> list[Answer]:
     members = (organization.member(account_id) for account_id in account_ids)
     return [_account(organization, member) for member in members if member is not None]
 
 
-def _account(organization: Organization, member: Member) -> Answer:
+def _account(organization: SandboxOrganization, member: MemberAccount) -> Answer:
     answer = {
         "Id": member.account_id,
         "Arn": _arn(organization, "account", organization.id, member.account_id),
@@ -237,18 +237,18 @@ def _account(organization: Organization, member: Member) -> Answer:
     return answer
 
 
-def _unit(organization: Organization, unit: Unit) -> Answer:
+def _unit(organization: SandboxOrganization, unit: Unit) -> Answer:
     arn = _arn(organization, "ou", organization.id, unit.id)
     return {"Id": unit.id, "Arn": arn, "Name": unit.name, "Path": unit.path}
 
 
-def _root(organization: Organization, root: Unit) -> Answer:
+def _root(organization: SandboxOrganization, root: Unit) -> Answer:
     arn = _arn(organization, "root", organization.id, root.id)
     policies = [{"Type": "SERVICE_CONTROL_POLICY", "Status": "ENABLED"}]
     return {"Id": root.id, "Arn": arn, "Name": root.name, "PolicyTypes": policies}
 
 
-def _arn(organization: Organization, *parts: str) -> str:
+def _arn(organization: SandboxOrganization, *parts: str) -> str:
     place = f"arn:{organization.partition}:organizations::{organization.management_id}"
     return f"{place}:{'/'.join(parts)}"
 

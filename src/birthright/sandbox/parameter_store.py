@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from birthright.sandbox.calls import Call
 from birthright.sandbox.ids import digest
-from birthright.sandbox.shelf import Parameter
+from birthright.sandbox.shelf import StoredParameter
 from birthright.sandbox.stored import Input, Tag, epoch, read, read_tags, written_tags
 from birthright.sandbox.wire import AwsError
 
@@ -126,10 +126,12 @@ def list_tags_for_resource(call: Call) -> dict[str, Any]:
     return {"TagList": written_tags(_resource(call, read(call, Tagged)).tags)}
 
 
-def _new(call: Call, asked: PutParameter) -> Parameter:
+def _new(call: Call, asked: PutParameter) -> StoredParameter:
     if not asked.type:
         raise _invalid("A parameter type is required when you create a parameter.")
-    made = Parameter(asked.name, _arn(call, asked.name.lstrip("/")), asked.type, call.now, call.caller_arn)
+    made = StoredParameter(
+        asked.name, _arn(call, asked.name.lstrip("/")), asked.type, call.now, call.caller_arn
+    )
     made.tags = read_tags(asked.tags)
     return made
 
@@ -147,7 +149,7 @@ def _check(asked: PutParameter) -> None:
         raise _invalid(f"Invalid request: tags and overwrite can't be used together. {how}")
 
 
-def _resource(call: Call, asked: Tagged) -> Parameter:
+def _resource(call: Call, asked: Tagged) -> StoredParameter:
     if asked.resource_type != "Parameter":
         raise AwsError(400, "InvalidResourceType", "The sandbox has parameters only.")
     parameter = call.account.shelf(call.region).parameters.get(asked.resource_id)
@@ -166,7 +168,7 @@ def _fits(name: str, wanted: Filter) -> bool:
     raise AwsError(400, "InvalidFilterOption", "The sandbox knows Equals and BeginsWith.")
 
 
-def _metadata(parameter: Parameter) -> dict[str, Any]:
+def _metadata(parameter: StoredParameter) -> dict[str, Any]:
     return {
         "Name": parameter.name,
         "ARN": parameter.arn,
@@ -175,7 +177,7 @@ def _metadata(parameter: Parameter) -> dict[str, Any]:
     }
 
 
-def _described(parameter: Parameter) -> dict[str, Any]:
+def _described(parameter: StoredParameter) -> dict[str, Any]:
     shown = {
         "LastModifiedUser": parameter.changed_by,
         "Version": parameter.version,

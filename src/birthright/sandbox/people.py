@@ -4,7 +4,7 @@ from datetime import datetime
 
 from birthright.errors import UsageError
 from birthright.sandbox import changes
-from birthright.sandbox.account import KEYS_PER_USER, Account, Key, Use, User
+from birthright.sandbox.account import KEYS_PER_USER, Key, KeyUse, SandboxAccount, User
 from birthright.sandbox.cloud import Cloud
 
 _STATUSES = ("Active", "Inactive")
@@ -31,7 +31,7 @@ class People:
             raise UsageError(f"AWS does not accept the key {key_id}", f"it is {key.status}, or too new")
         used_at = (at or now).replace(microsecond=0)
         if key.last_used_at is None or used_at >= key.last_used_at:
-            changes.use(key, Use(used_at, region, service), self._cloud.dials)
+            changes.use(key, KeyUse(used_at, region, service), self._cloud.dials)
         told = {"AccessKeyId": key_id, "Service": service, "Region": region, "At": used_at}
         self._tell(account, "use_key", told, ("used", key.user_name, key_id, service, region))
 
@@ -67,7 +67,7 @@ class People:
         account.remove_user(user)
         self._tell(account, "delete_user", {"UserName": user_name}, ("user-deleted", user_name))
 
-    def _key(self, key_id: str) -> tuple[Account, User, Key]:
+    def _key(self, key_id: str) -> tuple[SandboxAccount, User, Key]:
         account = self._cloud.owner(key_id)
         key = account.credentials.get(key_id) if account else None
         if account is None or key is None:
@@ -75,12 +75,14 @@ class People:
         self._cloud.accounts.keep(account.account_id)
         return account, account.user_of(key), key
 
-    def _user(self, user_name: str, account_id: str) -> tuple[Account, User]:
+    def _user(self, user_name: str, account_id: str) -> tuple[SandboxAccount, User]:
         account = self._cloud.account(account_id or self._account_id)
         user = account.users.get(user_name) if account else None
         if account is None or user is None:
             raise UsageError(f"the sandbox has no user {user_name!r}")
         return account, user
 
-    def _tell(self, account: Account, act: str, told: dict[str, object], effect: tuple[str, ...]) -> None:
+    def _tell(
+        self, account: SandboxAccount, act: str, told: dict[str, object], effect: tuple[str, ...]
+    ) -> None:
         self._cloud.log.by_hand(self._cloud.clock.now(), account.account_id, act, told, effect)

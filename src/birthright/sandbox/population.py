@@ -4,8 +4,8 @@ import random
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from birthright.sandbox.account import Account, Certificate, Key, Login, ReportTimes, Role, User
-from birthright.sandbox.cases import CASES, ROOT, Case, KeyCase, Verdict
+from birthright.sandbox.account import Certificate, Key, Login, ReportTimes, SandboxAccount, SandboxRole, User
+from birthright.sandbox.cases import CASES, ROOT, KeyCase, UserCase, Verdict
 from birthright.sandbox.ids import digest
 from birthright.sandbox.report import Style, make_report
 
@@ -58,7 +58,7 @@ class Expected:
 class Built:
     """A populated account, and what is expected of root's and the named users' keys."""
 
-    account: Account
+    account: SandboxAccount
     expected: list[Expected] = field(default_factory=list)
 
 
@@ -98,7 +98,9 @@ class Population:
         First the account as the report saw it, then the report, then what happened since.
         """
         born_at = start - timedelta(days=ROOT.age)
-        account = Account(account_id, born_at, partition=self._partition, seed=self._seed, plain_ids=scanner)
+        account = SandboxAccount(
+            account_id, born_at, partition=self._partition, seed=self._seed, plain_ids=scanner
+        )
         account.roles = self._roles()
         if scanner:
             _add_scanner(account, start)
@@ -115,10 +117,10 @@ class Population:
         scene.afterwards(cases)
         return scene.built
 
-    def account_later(self, account_id: str, start: datetime, *, cached: bool = True) -> Account:
+    def account_later(self, account_id: str, start: datetime, *, cached: bool = True) -> SandboxAccount:
         """Return such an account without a scanner, whose users are made when they are first looked at."""
         made_at = start - timedelta(days=ROOT.age)
-        account = Account(account_id, made_at, partition=self._partition, seed=self._seed)
+        account = SandboxAccount(account_id, made_at, partition=self._partition, seed=self._seed)
         account.roles = self._roles()
         reported_at = start - REPORT_AGE
         account.fill_later(
@@ -127,28 +129,28 @@ class Population:
         )
         return account
 
-    def _roles(self) -> dict[str, Role]:
-        roles = [Role(name, longest=self._longest) for name in ROLES]
-        audit = Role(AUDIT, path=AUDIT_PATH, longest=self._longest)
+    def _roles(self) -> dict[str, SandboxRole]:
+        roles = [SandboxRole(name, longest=self._longest) for name in ROLES]
+        audit = SandboxRole(AUDIT, path=AUDIT_PATH, longest=self._longest)
         return {role.name: role for role in (*roles, audit)}
 
 
 class _Scene:
     """Plays the named cases into an account, before and after its report."""
 
-    def __init__(self, account: Account, start: datetime, built: Built) -> None:
+    def __init__(self, account: SandboxAccount, start: datetime, built: Built) -> None:
         self._account = account
         self._start = start
         self.built = built
         self._made: list[tuple[User, Key, KeyCase]] = []
         self._late: list[tuple[User, Key, KeyCase]] = []
 
-    def play(self, cases: list[Case]) -> None:
+    def play(self, cases: list[UserCase]) -> None:
         for case in cases:
             user = self._account.add_user(case.name, self._back(case.name, case.age), case.path)
             self.before_report(user, case)
 
-    def before_report(self, user: User, case: Case) -> None:
+    def before_report(self, user: User, case: UserCase) -> None:
         """Give the user everything that was there when the report was made."""
         user.created_at = self._back(case.name, case.age)
         if case.console is not None:
@@ -160,7 +162,7 @@ class _Scene:
         user.tags = dict(case.tags)
         self._keys(user, case, [key for key in case.keys if key.since != "created"])
 
-    def afterwards(self, cases: tuple[Case, ...]) -> None:
+    def afterwards(self, cases: tuple[UserCase, ...]) -> None:
         """Let happen what happened between the report and the start."""
         for user, key, script in self._made:
             if script.since == "deleted":
@@ -176,7 +178,7 @@ class _Scene:
             if case.since == "deleted":
                 self._account.remove_user(user)
 
-    def _keys(self, user: User, case: Case, scripts: list[KeyCase]) -> None:
+    def _keys(self, user: User, case: UserCase, scripts: list[KeyCase]) -> None:
         for script in scripts:
             key = self._account.add_key(user, self._created(user, script))
             key.status = script.status
@@ -189,7 +191,7 @@ class _Scene:
             self._made.append((user, key, script))
             self.built.expected.append(self._expected(user, key, case, script))
 
-    def _expected(self, user: User, key: Key, case: Case, script: KeyCase) -> Expected:
+    def _expected(self, user: User, key: Key, case: UserCase, script: KeyCase) -> Expected:
         used_at = None if script.used is None else self._back(user.name, script.used)
         known = case.since == "created" or any(other.since != "created" for other in case.keys)
         unseen = script.since == "created" and not known
@@ -213,7 +215,7 @@ def _use(key: Key, moment: datetime, region: str, service: str) -> None:
     key.last_used_at, key.last_used_region, key.last_used_service = moment, region, service
 
 
-def _add_scanner(account: Account, start: datetime) -> None:
+def _add_scanner(account: SandboxAccount, start: datetime) -> None:
     """Add the user who scans: an old key, made long after its user, with a known secret."""
     user = account.add_user(SCANNER, start - timedelta(days=800))
     key = account.add_key(user, start - timedelta(days=10), SCANNER_KEY)
@@ -221,7 +223,7 @@ def _add_scanner(account: Account, start: datetime) -> None:
     _use(key, start - timedelta(days=1), "us-east-1", "iam")
 
 
-def _bystander(account: Account, start: datetime, number: int, chance: random.Random) -> None:
+def _bystander(account: SandboxAccount, start: datetime, number: int, chance: random.Random) -> None:
     """Add one of the crowd: nothing of theirs happened since the report."""
     age = chance.randrange(5 * 86_400, 1_400 * 86_400)  # seconds
     user = account.add_user(f"{chance.choice(_WORDS)}-{number:06d}", start - timedelta(seconds=age))
@@ -237,7 +239,7 @@ def _bystander(account: Account, start: datetime, number: int, chance: random.Ra
             _crowd_key(account, user, age - chance.randrange(60, age - _RECENT), start, chance)
 
 
-def _crowd_key(account: Account, user: User, age: int, start: datetime, chance: random.Random) -> None:
+def _crowd_key(account: SandboxAccount, user: User, age: int, start: datetime, chance: random.Random) -> None:
     """Add a key made `age` seconds before the start."""
     key = account.add_key(user, start - timedelta(seconds=age))
     if chance.random() < _INACTIVE:

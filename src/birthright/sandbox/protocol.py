@@ -12,8 +12,8 @@ import msgspec
 from birthright.sandbox.wire import (
     VERSIONS,
     AwsError,
-    Request,
-    Response,
+    WireRequest,
+    WireResponse,
     document,
     error_document,
 )
@@ -46,7 +46,7 @@ _FAILURES = {
 _MESSAGE = {"secretsmanager": "Message", "ssm": "message", "organizations": "Message"}
 
 
-def read(request: Request, service: str) -> tuple[str, dict[str, str], dict[str, Any]]:
+def read(request: WireRequest, service: str) -> tuple[str, dict[str, str], dict[str, Any]]:
     """Return the action, the parameters of a query call and the body of a JSON call."""
     if service in TARGETS:
         prefix, _, action = request.headers.get("x-amz-target", "").partition(".")
@@ -65,19 +65,19 @@ def unknown_action(action: str) -> AwsError:
     return AwsError(400, "InvalidAction", f"Could not find operation {action}")
 
 
-def write(service: str, action: str, result: Any, request_id: str) -> Response:  # noqa: ANN401 - XML or JSON
+def write(service: str, action: str, result: Any, request_id: str) -> WireResponse:  # noqa: ANN401 - XML or JSON
     """Write a successful answer: XML from a text, JSON from a dictionary; None has no content."""
     if service in TARGETS:
-        return Response(200, msgspec.json.encode(result or {}), request_id, _JSON)
-    return Response(200, document(service, action, result, request_id), request_id)
+        return WireResponse(200, msgspec.json.encode(result or {}), request_id, _JSON)
+    return WireResponse(200, document(service, action, result, request_id), request_id)
 
 
-def write_error(service: str, error: AwsError, request_id: str) -> Response:
+def write_error(service: str, error: AwsError, request_id: str) -> WireResponse:
     """Write an error as the service does; `translated` gave it its name there."""
     if service not in TARGETS:
-        return Response(error.status, error_document(service, error, request_id), request_id)
+        return WireResponse(error.status, error_document(service, error, request_id), request_id)
     body = {"__type": error.code, _MESSAGE[service]: error.message, **error.details}
-    response = Response(error.status, msgspec.json.encode(body), request_id, _JSON)
+    response = WireResponse(error.status, msgspec.json.encode(body), request_id, _JSON)
     response.error_type = error.code
     return response
 
@@ -95,7 +95,7 @@ def translated(service: str, error: AwsError) -> AwsError:
     return error
 
 
-def _form(request: Request) -> dict[str, str]:
+def _form(request: WireRequest) -> dict[str, str]:
     """Read the parameters from the form, and from the query string as GET requests send them."""
     try:
         text = request.body.decode("ascii")

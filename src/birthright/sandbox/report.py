@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from birthright.sandbox.account import ROOT_NAME, Account, Certificate, Key, Report, User
+from birthright.sandbox.account import ROOT_NAME, Certificate, Key, SandboxAccount, SandboxReport, User
 from birthright.sandbox.calls import Call
 from birthright.sandbox.wire import AwsError, instant, tag
 
@@ -52,15 +52,15 @@ class Style:
 
 
 def make_report(
-    account: Account, started_at: datetime, seconds: float = 0.0, style: Style | None = None
-) -> Report:
+    account: SandboxAccount, started_at: datetime, seconds: float = 0.0, style: Style | None = None
+) -> SandboxReport:
     """Take the report of what the account holds now; it can be fetched `seconds` later."""
     text = write_csv(account, style or Style())
     content = base64.b64encode(text.encode()).decode()
-    return Report(content, started_at.replace(microsecond=0), started_at + timedelta(seconds=seconds))
+    return SandboxReport(content, started_at.replace(microsecond=0), started_at + timedelta(seconds=seconds))
 
 
-def write_csv(account: Account, style: Style) -> str:
+def write_csv(account: SandboxAccount, style: Style) -> str:
     """Write the account's report as CSV."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

@@ -14,14 +14,14 @@ from datetime import datetime
 from typing import Literal
 
 from birthright.errors import BirthrightError, UsageError
-from birthright.sandbox.account import Account
-from birthright.sandbox.changes import Dials
+from birthright.sandbox.account import SandboxAccount
+from birthright.sandbox.changes import Delays
 from birthright.sandbox.clock import Clock
 from birthright.sandbox.cloud import Cloud
 from birthright.sandbox.control import Control
 from birthright.sandbox.faults import Fault, Faults
-from birthright.sandbox.log import Entry
-from birthright.sandbox.organization import Fields, Organization, State, usual_states
+from birthright.sandbox.log import LogEntry
+from birthright.sandbox.organization import Fields, SandboxOrganization, State, usual_states
 from birthright.sandbox.people import People
 from birthright.sandbox.population import (
     ACCOUNT_ID,
@@ -40,7 +40,7 @@ REGIONS = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-wes
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class SandboxCredentials:
     """Credentials to call the sandbox with; they are public and open nothing else."""
 
     access_key_id: str
@@ -118,7 +118,7 @@ class Sandbox:
         self._connections: set[Connection] = set()
         self.cloud = Cloud(self.clock, seed=seed)
         self.cloud.style = report_style or Style()
-        self.cloud.dials = Dials(
+        self.cloud.dials = Delays(
             report_seconds, consistency_seconds, last_use_lag_seconds, last_use_span_seconds
         )
         self.cloud.throttle.limit(throttle, burst)
@@ -139,7 +139,7 @@ class Sandbox:
         )
         self.cloud.accounts.limit = max(_USERS_KEPT // (users + 5), 16)
         if organization or (organization is None and accounts > 1):
-            self.cloud.organization = belongs = Organization(
+            self.cloud.organization = belongs = SandboxOrganization(
                 self.account_ids, start, seed=seed, partition=partition, fields=account_fields
             )
             usual = usual_states(accounts if cases else 1)
@@ -150,7 +150,7 @@ class Sandbox:
         self.cloud.accounts.put(built.account)
         self.cloud.home = account_id
         self.expected = tuple(built.expected)
-        self.credentials = Credentials(SCANNER_KEY, SCANNER_SECRET)
+        self.credentials = SandboxCredentials(SCANNER_KEY, SCANNER_SECRET)
         built.account.users[SCANNER].keys[SCANNER_KEY].allow = allow
         self.control = Control(self)
 
@@ -181,7 +181,7 @@ class Sandbox:
         return self.calls.total() - self.refused
 
     @property
-    def log(self) -> list[Entry]:
+    def log(self) -> list[LogEntry]:
         """What happened, oldest first: calls that could change something, and people's acts."""
         return list(self.cloud.log.entries)
 
@@ -191,7 +191,7 @@ class Sandbox:
         return self.cloud.faults
 
     @property
-    def organization(self) -> Organization:
+    def organization(self) -> SandboxOrganization:
         """The organization; raises UsageError where there is none."""
         if self.cloud.organization is None:
             raise UsageError("the sandbox's accounts are no organization")
@@ -202,7 +202,7 @@ class Sandbox:
         """The Region IAM is signed for in this partition."""
         return REGIONS.get(self.partition, "us-east-1")
 
-    def account(self, account_id: str | None = None) -> Account:
+    def account(self, account_id: str | None = None) -> SandboxAccount:
         """Return an account's state, the first one's by default; it may be changed."""
         found = self.cloud.account(account_id or self.account_id)
         if found is None:
@@ -213,12 +213,12 @@ class Sandbox:
         """Let `rate` calls a second pass per account and service but STS; None is no limit."""
         self.cloud.throttle.limit(rate, burst)
 
-    def new_credentials(self, name: str, *allow: str) -> Credentials:
+    def new_credentials(self, name: str, *allow: str) -> SandboxCredentials:
         """Add a user whose key may do only what the patterns allow (nothing if there are none)."""
         account, now = self.account(), self.clock.second()
         key = account.add_key(account.add_user(name, now), now)
         key.allow = allow
-        return Credentials(key.access_key_id, key.secret)
+        return SandboxCredentials(key.access_key_id, key.secret)
 
     def environment(self) -> dict[str, str]:
         """Return what a process needs in its environment to talk to this sandbox."""

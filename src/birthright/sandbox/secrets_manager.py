@@ -10,7 +10,7 @@ from typing import Any
 
 from birthright.sandbox.calls import Call
 from birthright.sandbox.ids import digest
-from birthright.sandbox.shelf import CURRENT, StoredSecret, Version
+from birthright.sandbox.shelf import CURRENT, SecretVersion, StoredSecret
 from birthright.sandbox.stored import Input, Tag, epoch, read, read_tags, written_tags
 from birthright.sandbox.wire import AwsError
 
@@ -78,7 +78,7 @@ def create_secret(call: Call) -> dict[str, Any]:
     secret = StoredSecret(asked.name, _arn(call, asked.name), call.now, call.now, asked.description)
     secret.tags = read_tags(asked.tags)
     if value is not None:
-        secret.versions[token] = Version(token, _sized(value), call.now, {CURRENT})
+        secret.versions[token] = SecretVersion(token, _sized(value), call.now, {CURRENT})
     call.account.shelf(call.region).secrets[asked.name] = secret
     call.effect = ("secret-created", secret.name, token if value is not None else "")
     return _named(secret) | ({"VersionId": token} if value is not None else {})
@@ -171,10 +171,10 @@ def _created_before(secret: StoredSecret, token: str, value: str | None) -> dict
     return _named(secret) | {"VersionId": token}
 
 
-def _put(call: Call, secret: StoredSecret, token: str, asked: PutSecretValue) -> Version:
+def _put(call: Call, secret: StoredSecret, token: str, asked: PutSecretValue) -> SecretVersion:
     """Add a version; the first one is AWSCURRENT whatever stages were asked for."""
     first = secret.staged(CURRENT) is None
-    version = Version(token, _sized(asked.secret_string or ""), call.now)
+    version = SecretVersion(token, _sized(asked.secret_string or ""), call.now)
     secret.versions[token] = version
     for stage in {*asked.version_stages, *([CURRENT] if first else [])}:
         secret.move(stage, version)
@@ -185,8 +185,8 @@ def _put(call: Call, secret: StoredSecret, token: str, asked: PutSecretValue) ->
 
 def _may_move(
     secret: StoredSecret,
-    holder: Version | None,
-    target: Version | None,
+    holder: SecretVersion | None,
+    target: SecretVersion | None,
     asked: UpdateSecretVersionStage,
 ) -> None:
     """Refuse to take a stage from a version that the caller does not name, or to lose AWSCURRENT."""
@@ -200,7 +200,7 @@ def _may_move(
         raise _wrong("You can only move staging label AWSCURRENT to a different secret version.")
 
 
-def _asked_version(secret: StoredSecret, asked: Named) -> Version:
+def _asked_version(secret: StoredSecret, asked: Named) -> SecretVersion:
     stage = asked.version_stage
     if not asked.version_id:
         version = secret.staged(stage or CURRENT)
@@ -216,7 +216,7 @@ def _asked_version(secret: StoredSecret, asked: Named) -> Version:
     return version
 
 
-def _version(secret: StoredSecret, version_id: str) -> Version | None:
+def _version(secret: StoredSecret, version_id: str) -> SecretVersion | None:
     """Return the version named; None if none is named."""
     if version_id and version_id not in secret.versions:
         raise _missing(f"Secrets Manager can't find the specified secret value for VersionId: {version_id}")

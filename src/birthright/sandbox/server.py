@@ -7,12 +7,12 @@ from http import HTTPStatus
 
 import httptools
 
-from birthright.sandbox.wire import Request, Response
+from birthright.sandbox.wire import WireRequest, WireResponse
 
 _MAX_BODY = 1 << 20  # bytes; IAM's own calls stay far below
 _REASONS = {int(status): status.phrase for status in HTTPStatus}
 
-Answer = Callable[[Request], Response]
+Answer = Callable[[WireRequest], WireResponse]
 Delay = Callable[[], float]
 
 
@@ -24,7 +24,7 @@ class Connection(asyncio.Protocol):
         self._delay = delay
         self._open = open_connections
         self._parser = httptools.HttpRequestParser(self)
-        self._waiting: deque[tuple[Request, bool]] = deque()
+        self._waiting: deque[tuple[WireRequest, bool]] = deque()
         self._busy = False
         self._transport: asyncio.Transport | None = None
         self._url = b""
@@ -91,7 +91,7 @@ class Connection(asyncio.Protocol):
         """httptools: the request is whole."""
         path, _, query = self._url.decode("latin-1").partition("?")
         method = self._parser.get_method().decode()
-        request = Request(method, path, query, self._headers, self._body)
+        request = WireRequest(method, path, query, self._headers, self._body)
         self._waiting.append((request, self._parser.should_keep_alive()))
         if not self._busy:
             self._next()
@@ -106,12 +106,12 @@ class Connection(asyncio.Protocol):
                 return
             self._send(response, keep=keep)
 
-    def _late(self, response: Response, keep: bool) -> None:  # noqa: FBT001 - a loop callback
+    def _late(self, response: WireResponse, keep: bool) -> None:  # noqa: FBT001 - a loop callback
         self._busy = False
         self._send(response, keep=keep)
         self._next()
 
-    def _send(self, response: Response, *, keep: bool) -> None:
+    def _send(self, response: WireResponse, *, keep: bool) -> None:
         transport = self._transport
         if transport is None or response.deliver == "hang":
             return
@@ -123,7 +123,7 @@ class Connection(asyncio.Protocol):
             transport.close()
 
 
-def head(response: Response, *, keep: bool) -> bytes:
+def head(response: WireResponse, *, keep: bool) -> bytes:
     """Write the status line and headers of an answer."""
     status = response.status
     kind = f"x-amzn-ErrorType: {response.error_type}\r\n" if response.error_type else ""

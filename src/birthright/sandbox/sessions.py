@@ -9,7 +9,7 @@ _KEPT = 100_000  # sessions; above that the expired ones go
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class SandboxSession:
     """Temporary credentials of an assumed role; `expires_at` is judged by the sandbox's clock.
 
     account_id, role: whose role it is, by name. name: the session's. seed: what its secrets follow from.
@@ -40,21 +40,23 @@ class Sessions:
         self._seed = seed
         self._kept = kept
         self._serial = 0
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, SandboxSession] = {}
         self._tidy_at = kept
 
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def get(self, access_key_id: str) -> Session | None:
+    def get(self, access_key_id: str) -> SandboxSession | None:
         """Return the session, expired or not."""
         return self._sessions.get(access_key_id)
 
-    def add(self, account_id: str, role: str, name: str, now: datetime, expires_at: datetime) -> Session:
+    def add(
+        self, account_id: str, role: str, name: str, now: datetime, expires_at: datetime
+    ) -> SandboxSession:
         """Make temporary credentials of a role; both instants are UTC."""
         self._serial += 1
         access_key_id = access_key_id_of("ASIA", account_id, self._seed, role, self._serial)
-        session = Session(access_key_id, account_id, role, name, expires_at, self._seed)
+        session = SandboxSession(access_key_id, account_id, role, name, expires_at, self._seed)
         self._sessions[access_key_id] = session
         if len(self._sessions) > self._tidy_at:
             self._tidy(now)

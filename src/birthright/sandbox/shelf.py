@@ -8,7 +8,7 @@ PREVIOUS = "AWSPREVIOUS"
 
 
 @dataclass(slots=True)
-class Version:
+class SecretVersion:
     """One version of a secret; without stages it is deprecated, but still there."""
 
     version_id: str
@@ -27,10 +27,10 @@ class StoredSecret:
     changed_at: datetime
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)
-    versions: dict[str, Version] = field(default_factory=dict)
+    versions: dict[str, SecretVersion] = field(default_factory=dict)
     deleted_at: datetime | None = None
 
-    def staged(self, stage: str) -> Version | None:
+    def staged(self, stage: str) -> SecretVersion | None:
         """Return the version that carries the stage."""
         return next((one for one in self.versions.values() if stage in one.stages), None)
 
@@ -39,7 +39,7 @@ class StoredSecret:
         version = self.staged(stage)
         return version.value if version else None
 
-    def move(self, stage: str, to: Version) -> None:
+    def move(self, stage: str, to: SecretVersion) -> None:
         """Move a stage; AWSPREVIOUS goes where AWSCURRENT was taken from."""
         old = self.staged(stage)
         if old is to:
@@ -52,7 +52,7 @@ class StoredSecret:
 
 
 @dataclass(slots=True)
-class Parameter:
+class StoredParameter:
     """A parameter with all its values, the newest last; version numbers count from 1."""
 
     name: str
@@ -76,8 +76,8 @@ class Parameter:
 
 
 @dataclass(slots=True)
-class Shelf:
+class SecretState:
     """The secrets and the parameters of one account in one Region, by name."""
 
     secrets: dict[str, StoredSecret] = field(default_factory=dict)
-    parameters: dict[str, Parameter] = field(default_factory=dict)
+    parameters: dict[str, StoredParameter] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import quote, unquote_plus
 
-from birthright.sandbox.wire import AwsError, Request
+from birthright.sandbox.wire import AwsError, WireRequest
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 MAX_SKEW = 900  # seconds, either way
@@ -71,7 +71,7 @@ class Verifier:
         self._wall = wall
         self._keys: dict[tuple[str, str, str, str], bytes] = {}
 
-    def check(self, request: Request, claim: Claim, secret: str) -> None:
+    def check(self, request: WireRequest, claim: Claim, secret: str) -> None:
         """Raise SignatureDoesNotMatch unless the claim is true of the request."""
         stamp = self._fresh(request, claim)
         canonical = canonical_request(request, claim.signed_headers)
@@ -83,7 +83,7 @@ class Verifier:
             shown = f"\n\nThe Canonical String for this request should have been\n'{canonical}'"
             raise _mismatch(_MISMATCH + shown)
 
-    def _fresh(self, request: Request, claim: Claim) -> str:
+    def _fresh(self, request: WireRequest, claim: Claim) -> str:
         stamp = request.headers.get("x-amz-date", "")
         signed_at = _seconds(stamp)
         if signed_at is None:
@@ -115,7 +115,7 @@ def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
     return key
 
 
-def canonical_request(request: Request, signed_headers: str) -> str:
+def canonical_request(request: WireRequest, signed_headers: str) -> str:
     """Write the request in the one form both sides must agree on."""
     names = signed_headers.split(";")
     _must_be_signed(request, names)
@@ -127,7 +127,7 @@ def canonical_request(request: Request, signed_headers: str) -> str:
     return f"{request.method}\n{path}\n{query}\n{lines}\n{signed_headers}\n{body}"
 
 
-def _must_be_signed(request: Request, names: list[str]) -> None:
+def _must_be_signed(request: WireRequest, names: list[str]) -> None:
     """AWS asks for host and every x-amz-* header under the signature, in alphabetical order."""
     if names != sorted(names):
         raise _mismatch("SignedHeaders is not in alphabetical order.")

@@ -4,10 +4,10 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from birthright.sandbox.account import Account, Role
+from birthright.sandbox.account import SandboxAccount, SandboxRole
 from birthright.sandbox.calls import Call, invalid, required
 from birthright.sandbox.ids import identifier
-from birthright.sandbox.sessions import Session, Sessions
+from birthright.sandbox.sessions import SandboxSession, Sessions
 from birthright.sandbox.wire import AwsError, instant, tag
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def get_caller_identity(call: Call) -> str:
     if user is not None:
         user_id = user.user_id
     else:
-        user_id = f"{_role_id(call.account, key.role)}:{key.name}" if isinstance(key, Session) else ""
+        user_id = f"{_role_id(call.account, key.role)}:{key.name}" if isinstance(key, SandboxSession) else ""
     arn = tag("Arn", call.caller_arn)
     return f"{arn}{tag('UserId', user_id)}{tag('Account', call.account.account_id)}"
 
@@ -39,7 +39,7 @@ class AssumeRole:
     """
 
     def __init__(self, cloud: "Cloud") -> None:
-        self._find: Callable[[str], Account | None] = cloud.accounts.get
+        self._find: Callable[[str], SandboxAccount | None] = cloud.accounts.get
         self._sessions: Sessions = cloud.sessions
         self._cloud = cloud
 
@@ -57,7 +57,7 @@ class AssumeRole:
         session = self._sessions.add(account.account_id, role.name, name, call.now, expires_at)
         return _written(account, session)
 
-    def _role(self, call: Call, arn: str) -> tuple[Account, Role]:
+    def _role(self, call: Call, arn: str) -> tuple[SandboxAccount, SandboxRole]:
         """Return the role, or AccessDenied: AWS does not tell an unknown role from a forbidden one."""
         parts = _ROLE_ARN.fullmatch(arn)
         account = self._find(parts[2]) if parts and self._open(parts[2]) else None
@@ -74,7 +74,7 @@ class AssumeRole:
         return organization is None or organization.is_active(account_id)
 
 
-def _written(account: Account, session: Session) -> str:
+def _written(account: SandboxAccount, session: SandboxSession) -> str:
     assumed = account.arn(f"assumed-role/{session.role}/{session.name}", "sts")
     user_id = tag("AssumedRoleId", f"{_role_id(account, session.role)}:{session.name}")
     return (
@@ -87,11 +87,11 @@ def _written(account: Account, session: Session) -> str:
 
 def _duration(call: Call) -> int:
     text = call.params.get("DurationSeconds", str(_DEFAULT))
-    longest = _CHAINED if isinstance(call.credential, Session) else _LONGEST
+    longest = _CHAINED if isinstance(call.credential, SandboxSession) else _LONGEST
     if not text.isdecimal() or not _SHORTEST <= int(text) <= longest:
         raise invalid(f"'durationSeconds' must be between {_SHORTEST} and {longest}")
     return int(text)
 
 
-def _role_id(account: Account, role: str) -> str:
+def _role_id(account: SandboxAccount, role: str) -> str:
     return identifier("AROA", account.seed, account.account_id, role)

@@ -12,7 +12,7 @@ from html import escape
 
 from birthright.times import format_instant
 
-__all__ = ["NAMESPACES", "VERSIONS", "AwsError", "Request", "Response", "document", "error_document"]
+__all__ = ["NAMESPACES", "VERSIONS", "AwsError", "WireRequest", "WireResponse", "document", "error_document"]
 
 VERSIONS = {"iam": "2010-05-08", "sts": "2011-06-15"}
 NAMESPACES = {
@@ -39,7 +39,7 @@ class AwsError(Exception):
 
 
 @dataclass(slots=True)
-class Request:
+class WireRequest:
     """One HTTP request; header names are lower case, repeated headers joined by commas."""
 
     method: str
@@ -50,7 +50,7 @@ class Request:
 
 
 @dataclass(slots=True)
-class Response:
+class WireResponse:
     """One HTTP answer.
 
     deliver: what goes over the wire: `whole`; `cut`, half of the body, then the connection ends; `drop`

@@ -62,7 +62,7 @@ class Options(msgspec.Struct, frozen=True):
     raw: bool = False
 
 
-class Known(msgspec.Struct, frozen=True):
+class AccountIdentity(msgspec.Struct, frozen=True):
     """Which account it is that will answer."""
 
     account_id: str
@@ -70,7 +70,7 @@ class Known(msgspec.Struct, frozen=True):
     account_name: str | None = None
 
 
-class Company(msgspec.Struct, frozen=True):
+class SharedLimits(msgspec.Struct, frozen=True):
     """What an account shares with others that are read at the same time.
 
     `gate` limits the calls in flight of all; `pause` is how an account waits, in seconds, for AWS to make
@@ -81,7 +81,7 @@ class Company(msgspec.Struct, frozen=True):
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
-class Collected(msgspec.Struct, frozen=True):
+class AccountResult(msgspec.Struct, frozen=True):
     """An account's facts; `errors` are the troubles that its coverage tells of."""
 
     facts: AccountFacts
@@ -142,7 +142,7 @@ class _Read(msgspec.Struct):
 class _Collection:
     """The reads of one account as they go on."""
 
-    def __init__(self, iam: QueryClient, options: Options, company: Company) -> None:
+    def __init__(self, iam: QueryClient, options: Options, company: SharedLimits) -> None:
         self.iam = iam
         self.options = options
         self.company = company
@@ -228,11 +228,11 @@ async def collect(
     session: Session,
     options: Options,
     as_of: datetime,
-    known: Known | None = None,
-    company: Company | None = None,
-) -> Collected:
+    known: AccountIdentity | None = None,
+    company: SharedLimits | None = None,
+) -> AccountResult:
     """Read one account; `known` is which it is, where that is known. Raises ReadError, as above."""
-    company = company or Company()
+    company = company or SharedLimits()
     # What is wrong with the credentials themselves is told once, before anything is asked.
     await session.credentials()
     iam = QueryClient(session, "iam", Pacer(options.max_in_flight), company.gate)
@@ -249,7 +249,7 @@ async def collect(
     generated_at = answers.report.generated_at if answers.report else None
     coverage = (_coverage(asked, read, iam, notes, generated_at) for read in collection.reads.values())
     errors = tuple(read.error for read in collection.reads.values() if read.error)
-    return Collected(AccountFacts(principals, keys, tuple(coverage), collection.content), errors)
+    return AccountResult(AccountFacts(principals, keys, tuple(coverage), collection.content), errors)
 
 
 async def _ask(collection: _Collection) -> AccountAnswers:
@@ -327,7 +327,7 @@ def users_to_list(answers: AccountAnswers, *, all_users: bool = False) -> list[s
 
 
 async def _identity(
-    session: Session, collection: _Collection, answers: AccountAnswers, known: Known | None
+    session: Session, collection: _Collection, answers: AccountAnswers, known: AccountIdentity | None
 ) -> tuple[str, str]:
     """Find the account and its partition in the answers; ask STS only if nobody says it."""
     arns = [user.user_arn for user in (answers.users or ())[:1]]

@@ -76,7 +76,7 @@ _BAD_CREDENTIALS = frozenset(
 )
 
 
-class Unit(msgspec.Struct, frozen=True):
+class OrganizationalUnit(msgspec.Struct, frozen=True):
     """A root or an organizational unit. `path` is like `/Workloads/Prod`, and `/` for the root.
 
     Of a name in a path `/`, `%` and what cannot be printed are written as in URLs (`%2F`).
@@ -95,7 +95,7 @@ class Tree(msgspec.Struct, frozen=True):
     or moved while it was read may still be missing.
     """
 
-    units: dict[str, Unit]
+    units: dict[str, OrganizationalUnit]
     parents: dict[str, str]
     note: str = ""
 
@@ -178,7 +178,7 @@ class Organization:
 
         If that is denied, the tree holds what could be read, and its `note` says so.
         """
-        units: dict[str, Unit] = {}
+        units: dict[str, OrganizationalUnit] = {}
         parents: dict[str, str] = {}
         try:
             self._add_units(units)
@@ -193,10 +193,10 @@ class Organization:
         """Return the tags of accounts, by account id; an account that has left meanwhile has none."""
         return dict(zip(account_ids, self._at_once(self._tags_of, account_ids), strict=True))
 
-    def _add_units(self, units: dict[str, Unit]) -> None:
+    def _add_units(self, units: dict[str, OrganizationalUnit]) -> None:
         """Read the tree level by level; there are at most six of them."""
         roots = self._all("ListRoots", "Roots", MaxResults=_PAGE_SIZE)
-        level = [Unit(_word(root, "Id"), str(root.get("Name", "")), "/") for root in roots]
+        level = [OrganizationalUnit(_word(root, "Id"), str(root.get("Name", "")), "/") for root in roots]
         while level:
             for unit in level:
                 if units.setdefault(unit.id, unit) is not unit:
@@ -347,9 +347,11 @@ def _account(item: dict[str, Any]) -> Account:
     )
 
 
-def _unit(item: dict[str, Any], parent: Unit) -> Unit:
+def _unit(item: dict[str, Any], parent: OrganizationalUnit) -> OrganizationalUnit:
     name = str(item.get("Name", ""))
-    return Unit(_word(item, "Id"), name, f"{parent.path.rstrip('/')}/{_segment(name)}", parent.id)
+    return OrganizationalUnit(
+        _word(item, "Id"), name, f"{parent.path.rstrip('/')}/{_segment(name)}", parent.id
+    )
 
 
 def _segment(name: str) -> str:

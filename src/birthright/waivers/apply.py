@@ -12,29 +12,29 @@ import msgspec
 from birthright.facts.coverage import ANSWERED, Reach, reach_of
 from birthright.facts.model import UNKNOWN
 from birthright.findings.model import (
-    AccountLine,
+    AccountSummary,
     Document,
     Finding,
-    OuLine,
-    PolicyLine,
+    OuSummary,
+    PolicySummary,
     Summary,
     Waiver,
-    WaiverLine,
     WaiverState,
+    WaiverSummary,
 )
-from birthright.findings.stream import Streamed
+from birthright.findings.stream import LazyFindings
 from birthright.policies.page import Page
-from birthright.waivers.file import Waiving
+from birthright.waivers.file import WaiverEntry
 
 SOON = timedelta(days=30)
 
 _WILD = re.compile(r"[*?]")
 # A policy and an account.
 _Place = tuple[str, str]
-_Line = TypeVar("_Line", Summary, PolicyLine, AccountLine, OuLine)
+_Line = TypeVar("_Line", Summary, PolicySummary, AccountSummary, OuSummary)
 
 
-def waive(document: Document, waivers: Sequence[Waiving], today: date) -> Document:
+def waive(document: Document, waivers: Sequence[WaiverEntry], today: date) -> Document:
     """Mark the failures that waivers cover on `today`, UTC, and count them apart from the others.
 
     What the document said of waivers before is replaced. The findings are gone through once, and not at all
@@ -56,7 +56,7 @@ def waive(document: Document, waivers: Sequence[Waiving], today: date) -> Docume
     return _counted(msgspec.structs.replace(document, findings=findings, waivers=lines), seen)
 
 
-def misfits(waivers: Iterable[Waiving], pages: Mapping[str, Page]) -> tuple[str, ...]:
+def misfits(waivers: Iterable[WaiverEntry], pages: Mapping[str, Page]) -> tuple[str, ...]:
     """Say, a line each, which entries can never cover anything: their policy has other subjects."""
     lines = []
     for number, one in enumerate(waivers, 1):
@@ -71,7 +71,7 @@ def misfits(waivers: Iterable[Waiving], pages: Mapping[str, Page]) -> tuple[str,
 class _Pattern:
     """A waiver, ready to be matched."""
 
-    def __init__(self, waiving: Waiving) -> None:
+    def __init__(self, waiving: WaiverEntry) -> None:
         self.waiving = waiving
         self.waiver = Waiver(waiving.reason, waiving.owner, waiving.ticket, waiving.created, waiving.expires)
         self._account = _regex(waiving.account)
@@ -102,7 +102,7 @@ class _Pattern:
 class _Index:
     """The waivers in force, to be found by policy and place; the one that lasts longest is first."""
 
-    def __init__(self, waivers: Iterable[Waiving], reach: Mapping[str, Reach]) -> None:
+    def __init__(self, waivers: Iterable[WaiverEntry], reach: Mapping[str, Reach]) -> None:
         self._exact: defaultdict[tuple[str, str, str], list[_Pattern]] = defaultdict(list)
         self._wild: defaultdict[str, list[_Pattern]] = defaultdict(list)
         self._all: defaultdict[str, list[_Pattern]] = defaultdict(list)
@@ -143,7 +143,7 @@ class _Index:
         return next((one.waiver for one in self.covering(finding)), None)
 
 
-class _Waived(Streamed):
+class _Waived(LazyFindings):
     """The findings of a document, each with the waiver that covers it."""
 
     def __init__(self, findings: Collection[Finding], index: _Index) -> None:
@@ -180,8 +180,8 @@ class _Seen:
 
 
 def _line(
-    one: Waiving, document: Document, reach: Mapping[str, Reach], seen: _Seen, today: date
-) -> WaiverLine:
+    one: WaiverEntry, document: Document, reach: Mapping[str, Reach], seen: _Seen, today: date
+) -> WaiverSummary:
     count = seen.covered[one.subject]
     state: WaiverState = "unmatched"
     if one.expires < today:
@@ -190,7 +190,7 @@ def _line(
         state = "expiring" if one.expires - today <= SOON else "active"
     elif one.subject in seen.unread or not _was_read(one, document, reach):
         state = "unread"
-    return WaiverLine(
+    return WaiverSummary(
         one.policy,
         one.account,
         one.user,
@@ -214,7 +214,7 @@ def _reach_by_id(document: Document, reach: Mapping[str, Reach]) -> dict[str, Re
     }
 
 
-def _was_read(one: Waiving, document: Document, reach: Mapping[str, Reach]) -> bool:
+def _was_read(one: WaiverEntry, document: Document, reach: Mapping[str, Reach]) -> bool:
     """Whether all that a waiver is about was looked at: its policy, and every account it may mean."""
     if one.policy not in {line.id for line in document.policies}:
         return False
@@ -224,7 +224,7 @@ def _was_read(one: Waiving, document: Document, reach: Mapping[str, Reach]) -> b
     return bool(accounts) and all(reach[account] == "read" for account in accounts)
 
 
-def _accounts(one: Waiving, reach: Mapping[str, Reach]) -> Iterator[str]:
+def _accounts(one: WaiverEntry, reach: Mapping[str, Reach]) -> Iterator[str]:
     if not _WILD.search(one.account):
         return iter([one.account] if one.account in reach else [])
     return filter(_regex(one.account).match, reach)
@@ -259,7 +259,7 @@ def is_of_key(finding: Finding) -> bool:
     return any(value is not None for value in told) or any(item.fact == "slot" for item in finding.evidence)
 
 
-def _lasting(one: Waiving) -> date:
+def _lasting(one: WaiverEntry) -> date:
     return one.expires
 
 

@@ -8,7 +8,7 @@ from birthright.atomic import write_atomically
 from birthright.errors import UsageError
 from birthright.waivers.file import (
     SCHEMA,
-    Waiving,
+    WaiverEntry,
     fields_of,
     parse_waivers,
     problems,
@@ -29,7 +29,7 @@ class NoPlaceError(UsageError):
     """The file has a form in which only a person can add an entry."""
 
 
-def add_waiver(path: Path, one: Waiving) -> str:
+def add_waiver(path: Path, one: WaiverEntry) -> str:
     """Add an entry after the last one, or make the file; return the entry as it was written.
 
     Raises UsageError, and changes nothing, if the entry or the file is wrong, the file has an entry about
@@ -51,7 +51,7 @@ def add_waiver(path: Path, one: Waiving) -> str:
     return text
 
 
-def entry_text(one: Waiving, indent: int = 0) -> str:
+def entry_text(one: WaiverEntry, indent: int = 0) -> str:
     """Write an entry as lines of YAML, `indent` spaces before its hyphen."""
     values = [
         ("policy", _yaml(one.policy)),
@@ -79,7 +79,7 @@ def _yaml(text: str | None) -> str:
     return yaml.safe_dump(text, width=_ENDLESS, allow_unicode=True).removesuffix("\n").removesuffix("\n...")
 
 
-def _with(old: bytes, one: Waiving, path: Path) -> tuple[str, str]:
+def _with(old: bytes, one: WaiverEntry, path: Path) -> tuple[str, str]:
     """Return the whole new text, and the entry in it. Raises UsageError."""
     before = parse_waivers(old, str(path))
     for number, other in enumerate(before, 1):
@@ -125,10 +125,10 @@ def _last(node: "yaml.Node") -> "yaml.Node":
     return node
 
 
-def _check(new: str, wanted: tuple[Waiving, ...], path: Path) -> None:
+def _check(new: str, wanted: tuple[WaiverEntry, ...], path: Path) -> None:
     """Refuse a text that does not read back as it should; a person can add the entry by hand."""
     try:
-        found: tuple[Waiving, ...] = parse_waivers(new.encode(), str(path))
+        found: tuple[WaiverEntry, ...] = parse_waivers(new.encode(), str(path))
     except UsageError:
         found = ()
     if found != wanted:

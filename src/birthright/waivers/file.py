@@ -51,7 +51,7 @@ _DATES = ("created", "expires")
 _FIELDS = (*_TEXTS, *_OPTIONAL, *_DATES)
 
 
-class Waiving(msgspec.Struct, frozen=True, kw_only=True):
+class WaiverEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One entry. `account` and `user` may be patterns (`*`, `?`); it holds through the day `expires`, UTC.
 
     `access_key_id` is None where the policy is not about keys.
@@ -73,7 +73,7 @@ class Waiving(msgspec.Struct, frozen=True, kw_only=True):
         return self.policy, self.account, self.user, self.access_key_id
 
 
-def load_waivers(path: Path) -> tuple[Waiving, ...]:
+def load_waivers(path: Path) -> tuple[WaiverEntry, ...]:
     """Read a file, entries in its order. Raises UsageError with the line and the field."""
     return parse_waivers(read_waivers(path), str(path))
 
@@ -90,11 +90,11 @@ def read_waivers(path: Path) -> bytes:
     return data
 
 
-def parse_waivers(data: bytes, origin: str) -> tuple[Waiving, ...]:
+def parse_waivers(data: bytes, origin: str) -> tuple[WaiverEntry, ...]:
     """Read the entries from a file's bytes; `origin` names it in errors. Raises UsageError."""
     entries = _entries(root_of(text_of(data, origin), origin), origin)
     seen: dict[tuple[str, str, str, str | None], int] = {}
-    found: list[Waiving] = []
+    found: list[WaiverEntry] = []
     for number, node in enumerate(entries):
         entry = _Entry(node, number, origin)
         made = entry.read()
@@ -105,7 +105,7 @@ def parse_waivers(data: bytes, origin: str) -> tuple[Waiving, ...]:
     return tuple(found)
 
 
-def problems(one: Waiving) -> Iterator[tuple[str, str]]:
+def problems(one: WaiverEntry) -> Iterator[tuple[str, str]]:
     """Give what is wrong with an entry: the field, and what is wrong with it, in words."""
     for name in (*_TEXTS, *_OPTIONAL):
         value = getattr(one, name)
@@ -132,7 +132,7 @@ def wrong_text(text: str) -> Iterator[str]:
         yield f"it is longer than {_MOST_CHARACTERS} characters"
 
 
-def _wrong_dates(one: Waiving) -> Iterator[tuple[str, str]]:
+def _wrong_dates(one: WaiverEntry) -> Iterator[tuple[str, str]]:
     if one.created - now().date() > _AHEAD:
         yield "created", f"{one.created} is yet to come"
     if one.expires <= one.created:
@@ -244,7 +244,7 @@ class _Entry:
         self._origin = origin
         self._fields: dict[str, yaml.Node] = {}
 
-    def read(self) -> Waiving:
+    def read(self) -> WaiverEntry:
         """Read and check it. Raises UsageError."""
         import yaml
 
@@ -257,7 +257,7 @@ class _Entry:
         texts = {name: self._text(name) for name in _TEXTS}
         texts |= {name: self._text(name) for name in _OPTIONAL if name in self._fields}
         dates = {name: self._date(name) for name in _DATES}
-        made = msgspec.convert(texts | dates, Waiving)
+        made = msgspec.convert(texts | dates, WaiverEntry)
         for name, wrong in problems(made):
             raise self.error(name, wrong)
         return made

@@ -9,7 +9,7 @@ from botocore.model import OperationModel
 from botocore.session import Session
 
 from birthright.aws.clock import AwsClock
-from birthright.aws.thread_pacing import Pace
+from birthright.aws.thread_pacing import ThreadPacer
 from birthright.errors import AccessDeniedError, ReadError, RefusedError, ThrottledError, UncertainError
 from birthright.retirement.engine.iam import Go, Iam
 from birthright.sandbox.direct import attach
@@ -51,7 +51,7 @@ class Place:
         client.meta.events.register_first("before-call", self._note)
         attach(client, self.box)
         self.now = 0.0
-        self.pace = Pace(self._sleep, lambda: self.now)
+        self.pace = ThreadPacer(self._sleep, lambda: self.now)
         self.iam = Iam(client, AwsClock(self.box.clock.now, time.monotonic), self.pace, self._sleep)
 
     def _note(self, model: OperationModel, **_: object) -> None:

@@ -17,16 +17,16 @@ import pytest
 from birthright.aws.clock import AwsClock
 from birthright.aws.session import AwsSession
 from birthright.errors import UsageError
-from birthright.retirement.engine.accounts import Accounts
+from birthright.retirement.engine.accounts import AccountDirectory
 from birthright.retirement.engine.run import run_all, run_one
 from birthright.retirement.engine.state_machine import Result, advance
-from birthright.retirement.engine.task import Tools
+from birthright.retirement.engine.task import RunContext
 from birthright.retirement.engine.undo import undo
 from birthright.retirement.handover import foreign
 from birthright.retirement.model import PlanRef, Retirement, Terms
 from birthright.sandbox.account import Key
 from birthright.sandbox.direct import _Body
-from birthright.sandbox.log import Entry
+from birthright.sandbox.log import LogEntry
 from retirement_world import PLUG, START, Crash, World, folder
 
 RECIPIENT = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
@@ -59,7 +59,7 @@ class Lab(World):
         if self.between is not None:
             self.between(where)
 
-    def _tools(self, journal: Any, name: str) -> Tools:  # noqa: ANN401 - the journal, made fragile
+    def _tools(self, journal: Any, name: str) -> RunContext:  # noqa: ANN401 - the journal, made fragile
         tools = super()._tools(journal, name)
         return msgspec.structs.replace(tools, now=self.aws_clock.now) if self.aws_clock else tools
 
@@ -153,7 +153,7 @@ class Lab(World):
         key = self.box.account().credentials.get(key_id)
         return key.status if isinstance(key, Key) else ""
 
-    def ours(self, action: str) -> list[Entry]:
+    def ours(self, action: str) -> list[LogEntry]:
         """Return what birthright changed by calls of this action."""
         return [e for e in self.box.log if e.action == action and e.effect and e.caller != "somebody"]
 
@@ -342,7 +342,7 @@ def test_a_secret_that_was_stored_in_another_region(
     session = AwsSession(None, "ap-south-1")
     assert session.region != PLUG.accounts.own.client("secretsmanager").meta.region_name
     session.botocore.register("before-send", PLUG.answer)
-    monkeypatch.setattr(PLUG, "_accounts", Accounts(session, AwsClock(), sleep=PLUG.sleep))
+    monkeypatch.setattr(PLUG, "_accounts", AccountDirectory(session, AwsClock(), sleep=PLUG.sleep))
     nobody_knows(lab, lab.new_key)
 
 

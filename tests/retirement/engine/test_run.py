@@ -11,10 +11,10 @@ import pytest
 from birthright.aws.clock import AwsClock
 from birthright.aws.session import AwsSession
 from birthright.errors import AccessDeniedError, LockedError
-from birthright.retirement.engine.accounts import Accounts, Role
+from birthright.retirement.engine.accounts import AccountDirectory, RetiringRole
 from birthright.retirement.engine.run import Job, Stop, run_all
 from birthright.retirement.engine.state_machine import Result, advance
-from birthright.retirement.engine.task import Tools, Work
+from birthright.retirement.engine.task import RetirementTask, RunContext
 from birthright.retirement.handover.registry import destination
 from birthright.retirement.journal.journal import Journal
 from birthright.retirement.journal.opening import open_journal
@@ -73,13 +73,13 @@ class Fleet:
     def run(self, job: Job, threads: int | None = None, role: str = "birthright-retire") -> list[Result]:
         """Begin what is new, and run everything."""
         self.journal.begin(self.retirements, "arn")
-        accounts = Accounts(AwsSession(), self.clock, Role(role), self.stop.sleep)
+        accounts = AccountDirectory(AwsSession(), self.clock, RetiringRole(role), self.stop.sleep)
         current = [self.journal.get(r.id) for r in self.retirements]
         return list(run_all(current, job, self.tools(), accounts, threads))
 
-    def tools(self) -> Tools:
+    def tools(self) -> RunContext:
         """Make the tools of a run."""
-        return Tools(
+        return RunContext(
             journal=self.journal,
             now=self.clock.now,
             sleep=self.stop.sleep,
@@ -107,10 +107,10 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
         yield Fleet(box, journal)
 
 
-def done(action: Callable[[Work], object]) -> Job:
+def done(action: Callable[[RetirementTask], object]) -> Job:
     """Make a job of an action."""
 
-    def job(work: Work) -> Result:
+    def job(work: RetirementTask) -> Result:
         action(work)
         return Result(work.retirement)
 
@@ -129,7 +129,7 @@ def test_a_slow_account_holds_up_no_other(fleet: Fleet) -> None:
     waited: list[bool] = []
     gone = threading.Event()
 
-    def act(work: Work) -> None:
+    def act(work: RetirementTask) -> None:
         if work.retirement.account_id == slow:
             waited.append(gone.wait(LONG))
         else:
@@ -149,7 +149,7 @@ def test_one_user_at_a_time(fleet: Fleet) -> None:
     guard, here, most = threading.Lock(), Counter[str](), Counter[str]()
     together = threading.Barrier(4, timeout=LONG)
 
-    def act(work: Work) -> None:
+    def act(work: RetirementTask) -> None:
         with guard:
             here[work.retirement.user_name] += 1
             most[work.retirement.user_name] = max(
@@ -169,7 +169,7 @@ def test_a_stop_leaves_the_rest_for_the_next_run(fleet: Fleet) -> None:
         for account in fleet.box.account_ids:
             fleet.add(account, f"user-{number}")
 
-    def job(work: Work) -> Result:
+    def job(work: RetirementTask) -> Result:
         result = advance(work)
         if len(fleet.switched()) >= 5:
             fleet.stop.set()

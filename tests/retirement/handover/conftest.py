@@ -11,7 +11,7 @@ from botocore.config import Config
 from moto import mock_aws
 
 from birthright.retirement.handover import foreign
-from birthright.retirement.handover.interface import Owner, Parcel
+from birthright.retirement.handover.interface import NewSecret, Owner
 from birthright.secret import Secret
 
 ACCOUNT = "123456789012"
@@ -69,15 +69,15 @@ def bob(owner: Owner) -> Owner:
 
 
 @pytest.fixture
-def parcel() -> Parcel:
+def parcel() -> NewSecret:
     """Alice's new key."""
-    return Parcel(access_key_id=KEY_ID, secret=Secret(SECRET), token=TOKEN, ticket="CHG-1, urgent")
+    return NewSecret(access_key_id=KEY_ID, secret=Secret(SECRET), token=TOKEN, ticket="CHG-1, urgent")
 
 
 @pytest.fixture
-def later() -> Parcel:
+def later() -> NewSecret:
     """Give the key after it."""
-    return Parcel(
+    return NewSecret(
         access_key_id="AKIAI44QH8DHBEXAMPLE",
         secret=Secret(SECRET[::-1]),
         token=TOKEN[:-1] + "2",

@@ -11,20 +11,20 @@ import pyrage
 import pytest
 
 from birthright.errors import HandoverError
-from birthright.retirement.handover.interface import Owner, Parcel
+from birthright.retirement.handover.interface import NewSecret, Owner
 from birthright.retirement.handover.registry import destination
 
 FULL_DISK = """
 import resource, sys
 from birthright.errors import HandoverError
-from birthright.retirement.handover.interface import Owner, Parcel
+from birthright.retirement.handover.interface import Owner, NewSecret
 from birthright.retirement.handover.registry import destination
 from birthright.secret import Secret
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 owner = Owner(account_id="1" * 12, partition="aws", user_name="alice", user_arn="", client=print)
 try:
-    destination(sys.argv[1], owner).deliver(Parcel(access_key_id="A" * 20, secret=Secret("s"), token="t"))
+    destination(sys.argv[1], owner).deliver(NewSecret(access_key_id="A" * 20, secret=Secret("s"), token="t"))
 except HandoverError as error:
     print(error.certain, error)
 """
@@ -41,7 +41,7 @@ def _spec(identity: pyrage.x25519.Identity, folder: Path) -> str:
 
 
 def test_each_recipient_can_read_it(
-    owner: Owner, parcel: Parcel, identity: pyrage.x25519.Identity, tmp_path: Path
+    owner: Owner, parcel: NewSecret, identity: pyrage.x25519.Identity, tmp_path: Path
 ) -> None:
     """An age key and an SSH key decrypt the same file; it is private, and so are the folders made for it."""
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "ssh"], check=True)
@@ -70,7 +70,7 @@ def test_each_recipient_can_read_it(
 
 @pytest.mark.parametrize("kind", ["file", "folder", "link", "link to nothing"])
 def test_what_is_there_stays(
-    kind: str, owner: Owner, parcel: Parcel, identity: pyrage.x25519.Identity, tmp_path: Path
+    kind: str, owner: Owner, parcel: NewSecret, identity: pyrage.x25519.Identity, tmp_path: Path
 ) -> None:
     """A file of that name is never overwritten, and no link is followed."""
     path, elsewhere = tmp_path / "alice" / f"{parcel.access_key_id}.age", tmp_path / "elsewhere"
@@ -91,7 +91,7 @@ def test_what_is_there_stays(
 
 
 def test_a_place_that_cannot_be_written(
-    owner: Owner, parcel: Parcel, identity: pyrage.x25519.Identity, tmp_path: Path
+    owner: Owner, parcel: NewSecret, identity: pyrage.x25519.Identity, tmp_path: Path
 ) -> None:
     """It is refused before a key is made, and at delivery: nothing was stored, for certain."""
     (tmp_path / "file").touch()
@@ -104,7 +104,7 @@ def test_a_place_that_cannot_be_written(
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_closed_folder(
-    owner: Owner, parcel: Parcel, identity: pyrage.x25519.Identity, tmp_path: Path
+    owner: Owner, parcel: NewSecret, identity: pyrage.x25519.Identity, tmp_path: Path
 ) -> None:
     """A folder without the right to write is refused beforehand."""
     tmp_path.chmod(0o500)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from birthright.errors import CredentialsError, HandoverError, UsageError
-from birthright.retirement.handover.interface import Owner, Parcel
+from birthright.retirement.handover.interface import NewSecret, Owner
 from birthright.retirement.handover.registry import destination
 
 Client = Callable[[str], Any]
@@ -17,7 +17,7 @@ NAME = "birthright/alice"
 PARAMETER = "ssm:/birthright/{user_name}"
 
 
-def _value(parcel: Parcel) -> dict[str, str]:
+def _value(parcel: NewSecret) -> dict[str, str]:
     return {
         "access_key_id": parcel.access_key_id,
         "secret_access_key": parcel.secret.reveal(),
@@ -30,7 +30,7 @@ def _tags(answer: list[dict[str, str]]) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in answer}
 
 
-def test_a_secret_is_made_and_tagged(owner: Owner, parcel: Parcel, client: Client) -> None:
+def test_a_secret_is_made_and_tagged(owner: Owner, parcel: NewSecret, client: Client) -> None:
     """The first hand-over makes the secret; the value says whose key it is, the tags who made it."""
     place = destination("secrets-manager", owner)
     place.check()
@@ -50,7 +50,9 @@ def test_a_secret_is_made_and_tagged(owner: Owner, parcel: Parcel, client: Clien
     }
 
 
-def test_the_next_key_becomes_current(owner: Owner, parcel: Parcel, later: Parcel, client: Client) -> None:
+def test_the_next_key_becomes_current(
+    owner: Owner, parcel: NewSecret, later: NewSecret, client: Client
+) -> None:
     """A secret of birthright's own gets a new version, the one before stays, and the tags follow."""
     place = destination("secrets-manager", owner)
     place.deliver(parcel)
@@ -64,7 +66,7 @@ def test_the_next_key_becomes_current(owner: Owner, parcel: Parcel, later: Parce
 
 
 @pytest.mark.parametrize("spec", ["secrets-manager", f"existing-secret:{NAME}"])
-def test_a_repeat_changes_nothing(spec: str, owner: Owner, parcel: Parcel, client: Client) -> None:
+def test_a_repeat_changes_nothing(spec: str, owner: Owner, parcel: NewSecret, client: Client) -> None:
     """The same parcel again is one version only."""
     destination("secrets-manager", owner).deliver(parcel)
     for _ in range(2):
@@ -73,7 +75,7 @@ def test_a_repeat_changes_nothing(spec: str, owner: Owner, parcel: Parcel, clien
     assert versions == {parcel.token: ["AWSCURRENT"]}
 
 
-def test_a_secret_for_each_key(owner: Owner, parcel: Parcel, later: Parcel, client: Client) -> None:
+def test_a_secret_for_each_key(owner: Owner, parcel: NewSecret, later: NewSecret, client: Client) -> None:
     """With the key id in its name every key has its own secret."""
     place = destination("secrets-manager:k/{access_key_id}", owner)
     place.check()
@@ -84,7 +86,7 @@ def test_a_secret_for_each_key(owner: Owner, parcel: Parcel, later: Parcel, clie
 
 
 def test_other_peoples_secrets_are_left_alone(
-    owner: Owner, bob: Owner, parcel: Parcel, client: Client
+    owner: Owner, bob: Owner, parcel: NewSecret, client: Client
 ) -> None:
     """A secret that birthright did not make, or made for another user, is refused before and at delivery."""
     client("secretsmanager").create_secret(Name=NAME, SecretString="mine")
@@ -104,7 +106,7 @@ def test_other_peoples_secrets_are_left_alone(
 
 
 @pytest.mark.parametrize("spec", ["secrets-manager", f"existing-secret:{NAME}"])
-def test_a_secret_about_to_be_deleted(spec: str, owner: Owner, parcel: Parcel, client: Client) -> None:
+def test_a_secret_about_to_be_deleted(spec: str, owner: Owner, parcel: NewSecret, client: Client) -> None:
     """It is refused, with the command that keeps it."""
     destination("secrets-manager", owner).deliver(parcel)
     client("secretsmanager").delete_secret(SecretId=NAME)
@@ -114,7 +116,7 @@ def test_a_secret_about_to_be_deleted(spec: str, owner: Owner, parcel: Parcel, c
     assert caught.value.certain
 
 
-def test_an_existing_secret_gets_a_version(owner: Owner, parcel: Parcel, client: Client) -> None:
+def test_an_existing_secret_gets_a_version(owner: Owner, parcel: NewSecret, client: Client) -> None:
     """By name or ARN the new value is AWSCURRENT and the old AWSPREVIOUS; tags are left alone."""
     secrets = client("secretsmanager")
     arn = secrets.create_secret(Name="app", SecretString="old")["ARN"]
@@ -129,7 +131,7 @@ def test_an_existing_secret_gets_a_version(owner: Owner, parcel: Parcel, client:
     assert not secrets.describe_secret(SecretId="app").get("Tags")
 
 
-def test_an_existing_secret_must_be_there(owner: Owner, parcel: Parcel) -> None:
+def test_an_existing_secret_must_be_there(owner: Owner, parcel: NewSecret) -> None:
     """One that is missing or in another region is refused beforehand; delivery does not make it."""
     place = destination("existing-secret:none", owner)
     with pytest.raises(HandoverError, match="there is no secret none in region eu-west-1"):
@@ -151,7 +153,7 @@ def test_a_secret_of_another_account(arn: str, owner: Owner) -> None:
         destination(f"existing-secret:arn:{arn}:secret:x-AbCdEf", owner)
 
 
-def test_a_parameter_is_made(owner: Owner, parcel: Parcel, client: Client) -> None:
+def test_a_parameter_is_made(owner: Owner, parcel: NewSecret, client: Client) -> None:
     """It is a SecureString with tags; its description tells which key it holds."""
     place = destination(PARAMETER, owner)
     place.check()
@@ -166,7 +168,7 @@ def test_a_parameter_is_made(owner: Owner, parcel: Parcel, client: Client) -> No
 
 
 def test_a_parameter_of_our_own_is_overwritten(
-    owner: Owner, parcel: Parcel, later: Parcel, client: Client
+    owner: Owner, parcel: NewSecret, later: NewSecret, client: Client
 ) -> None:
     """The next key replaces the value and the description; the version before stays in the history."""
     place = destination(PARAMETER, owner)
@@ -183,7 +185,7 @@ def test_a_parameter_of_our_own_is_overwritten(
 
 
 def test_other_peoples_parameters_are_left_alone(
-    owner: Owner, bob: Owner, parcel: Parcel, client: Client
+    owner: Owner, bob: Owner, parcel: NewSecret, client: Client
 ) -> None:
     """One without our description, or with another user's, is refused before and at delivery."""
     client("ssm").put_parameter(Name="foreign", Value="x", Type="String", Description="by birthright")
@@ -197,7 +199,7 @@ def test_other_peoples_parameters_are_left_alone(
         assert place.holds(parcel.access_key_id, parcel.token) is False
 
 
-def test_a_client_that_cannot_be_had(owner: Owner, parcel: Parcel) -> None:
+def test_a_client_that_cannot_be_had(owner: Owner, parcel: NewSecret) -> None:
     """Failing to reach the account at all is certain, and told in its own words."""
 
     def denied(service: str) -> Any:  # noqa: ANN401 - botocore's clients have no type

@@ -13,7 +13,7 @@ import pytest
 
 from birthright.errors import HandoverError
 from birthright.retirement.handover import command
-from birthright.retirement.handover.interface import Owner, Parcel
+from birthright.retirement.handover.interface import NewSecret, Owner
 from birthright.retirement.handover.registry import destination
 
 Program = Callable[..., str]
@@ -34,7 +34,7 @@ def program(tmp_path: Path) -> Program:
 
 
 def test_it_gets_the_key_on_standard_input(
-    program: Program, owner: Owner, parcel: Parcel, tmp_path: Path
+    program: Program, owner: Owner, parcel: NewSecret, tmp_path: Path
 ) -> None:
     """One JSON object, and nothing secret in its arguments or environment."""
     spec = program(
@@ -78,7 +78,7 @@ def test_what_its_end_means(
     said: str,
     program: Program,
     owner: Owner,
-    parcel: Parcel,
+    parcel: NewSecret,
 ) -> None:
     """An exit code says that nothing is stored, a signal says nothing."""
     with pytest.raises(HandoverError) as caught:
@@ -103,7 +103,7 @@ def test_what_its_end_means(
     ],
 )
 def test_an_echo_of_the_secret_is_not_shown(
-    told: str, program: Program, owner: Owner, parcel: Parcel
+    told: str, program: Program, owner: Owner, parcel: NewSecret
 ) -> None:
     """Eight characters of it in a row, quoted or encoded, and the line is kept back."""
     with pytest.raises(HandoverError) as caught:
@@ -112,7 +112,7 @@ def test_an_echo_of_the_secret_is_not_shown(
 
 
 def test_standard_output_is_never_shown(
-    program: Program, owner: Owner, parcel: Parcel, capfd: pytest.CaptureFixture[str]
+    program: Program, owner: Owner, parcel: NewSecret, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """What the program prints goes nowhere."""
     destination(program("tee /dev/stderr"), owner).deliver(parcel)
@@ -120,7 +120,7 @@ def test_standard_output_is_never_shown(
 
 
 def test_time_is_limited(
-    program: Program, owner: Owner, parcel: Parcel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    program: Program, owner: Owner, parcel: NewSecret, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A program that does not end is ended with all it started; whether it stored anything is open."""
     monkeypatch.setattr(command, "TIMEOUT", 0.3)
@@ -132,21 +132,21 @@ def test_time_is_limited(
 
 
 def test_a_helper_that_stays_does_not_hide_the_end(
-    program: Program, owner: Owner, parcel: Parcel, monkeypatch: pytest.MonkeyPatch
+    program: Program, owner: Owner, parcel: NewSecret, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A background process that keeps the pipe open changes nothing about exit code 0."""
     monkeypatch.setattr(command, "TIMEOUT", 0.3)
     destination(program("cat >/dev/null; sleep 30 & exit 0"), owner).deliver(parcel)
 
 
-def test_a_program_that_does_not_listen(program: Program, owner: Owner, parcel: Parcel) -> None:
+def test_a_program_that_does_not_listen(program: Program, owner: Owner, parcel: NewSecret) -> None:
     """Its exit code is believed, even if it read nothing."""
     destination(program("exec <&-; exit 0"), owner).deliver(
         msgspec.structs.replace(parcel, ticket="x" * 200_000)
     )
 
 
-def test_a_program_that_cannot_be_run(owner: Owner, parcel: Parcel, tmp_path: Path) -> None:
+def test_a_program_that_cannot_be_run(owner: Owner, parcel: NewSecret, tmp_path: Path) -> None:
     """One that is missing, closed or no program is refused; nothing was stored, for certain."""
     (tmp_path / "closed").write_text("#!/bin/sh\n")
     (tmp_path / "text").write_text("no program")
@@ -162,7 +162,7 @@ def test_a_program_that_cannot_be_run(owner: Owner, parcel: Parcel, tmp_path: Pa
     assert stat.S_IMODE((tmp_path / "closed").stat().st_mode) & 0o111 == 0
 
 
-def test_nothing_is_left_open(program: Program, owner: Owner, parcel: Parcel) -> None:
+def test_nothing_is_left_open(program: Program, owner: Owner, parcel: NewSecret) -> None:
     """Pipes are closed whatever the end."""
     before = len(list(Path("/proc/self/fd").iterdir()))
     destination(program("cat >/dev/null"), owner).deliver(parcel)

@@ -11,7 +11,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from birthright.errors import HandoverError
-from birthright.retirement.handover.interface import Destination, Owner, Parcel
+from birthright.retirement.handover.interface import Destination, NewSecret, Owner
 from birthright.retirement.handover.registry import destination
 
 ACCOUNT = "123456789012"
@@ -141,7 +141,7 @@ def _versions(owner: Owner) -> list[str]:
 @pytest.mark.parametrize("fate", ["before", "after", "500 InternalServiceError", "400 ThrottlingException"])
 @pytest.mark.parametrize("spec", SPECS)
 def test_one_lost_answer_is_made_good(
-    spec: str, fate: str, far: Owner, proxy: _Proxy, parcel: Parcel
+    spec: str, fate: str, far: Owner, proxy: _Proxy, parcel: NewSecret
 ) -> None:
     """The call is repeated with the same token: delivered, and stored once."""
     place = _place(spec, far)
@@ -157,7 +157,7 @@ def test_one_lost_answer_is_made_good(
 @pytest.mark.parametrize("fate", ["before", "after", "503 ServiceUnavailable"])
 @pytest.mark.parametrize("spec", SPECS)
 def test_answers_that_stay_lost_are_uncertain(
-    spec: str, fate: str, far: Owner, proxy: _Proxy, parcel: Parcel
+    spec: str, fate: str, far: Owner, proxy: _Proxy, parcel: NewSecret
 ) -> None:
     """Nobody says that nothing was stored; `holds` finds out, and a later repeat adds nothing."""
     place = _place(spec, far)
@@ -180,7 +180,7 @@ def test_answers_that_stay_lost_are_uncertain(
     "code", ["400 AccessDeniedException", "400 LimitExceededException", "400 ValidationException"]
 )
 @pytest.mark.parametrize("spec", SPECS)
-def test_a_refusal_is_certain(spec: str, code: str, far: Owner, proxy: _Proxy, parcel: Parcel) -> None:
+def test_a_refusal_is_certain(spec: str, code: str, far: Owner, proxy: _Proxy, parcel: NewSecret) -> None:
     """AWS said no: nothing was stored. What AWS repeats of the request is not repeated again."""
     place = _place(spec, far)
     before = _versions(far)
@@ -196,7 +196,7 @@ def test_a_refusal_is_certain(spec: str, code: str, far: Owner, proxy: _Proxy, p
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_a_refusal_after_a_lost_answer_is_uncertain(
-    spec: str, far: Owner, proxy: _Proxy, parcel: Parcel
+    spec: str, far: Owner, proxy: _Proxy, parcel: NewSecret
 ) -> None:
     """The attempt before may have been carried out, whatever the next one is told."""
     place = _place(spec, far)
@@ -208,7 +208,7 @@ def test_a_refusal_after_a_lost_answer_is_uncertain(
 
 
 @pytest.mark.parametrize("spec", SPECS)
-def test_throttling_to_the_end_is_certain(spec: str, far: Owner, proxy: _Proxy, parcel: Parcel) -> None:
+def test_throttling_to_the_end_is_certain(spec: str, far: Owner, proxy: _Proxy, parcel: NewSecret) -> None:
     """A call that AWS never let in stored nothing."""
     place = _place(spec, far)
     proxy.plan = ["400 ThrottlingException"] * ATTEMPTS
@@ -220,7 +220,7 @@ def test_throttling_to_the_end_is_certain(spec: str, far: Owner, proxy: _Proxy, 
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_nobody_there_is_certain_before_and_uncertain_after(
-    spec: str, parcel: Parcel, client_of: Callable[[str, str], Any]
+    spec: str, parcel: NewSecret, client_of: Callable[[str, str], Any]
 ) -> None:
     """Where no connection comes about nothing was sent; whether something arrived before stays open."""
     nowhere = Owner(
@@ -240,7 +240,7 @@ def test_nobody_there_is_certain_before_and_uncertain_after(
 
 
 def test_tags_that_cannot_be_set_do_not_undo_a_delivery(
-    far: Owner, parcel: Parcel, later: Parcel, monkeypatch: pytest.MonkeyPatch, proxy: _Proxy
+    far: Owner, parcel: NewSecret, later: NewSecret, monkeypatch: pytest.MonkeyPatch, proxy: _Proxy
 ) -> None:
     """The secret is stored by then; that its tags are old is told."""
     for spec, operation in (("secrets-manager", "TagResource"), ("ssm:x", "AddTagsToResource")):

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from birthright.errors import HandoverError
 from birthright.retirement.handover.credentials_file import read_profiles, with_key
-from birthright.retirement.handover.interface import Owner, Parcel
+from birthright.retirement.handover.interface import NewSecret, Owner
 from birthright.retirement.handover.registry import destination
 from birthright.secret import Secret
 
@@ -90,7 +90,7 @@ REFUSED = {
 }
 WRITER = """
 import sys
-from birthright.retirement.handover.interface import Owner, Parcel
+from birthright.retirement.handover.interface import Owner, NewSecret
 from birthright.retirement.handover.registry import destination
 from birthright.secret import Secret
 
@@ -99,7 +99,7 @@ print("ready", flush=True)
 sys.stdin.readline()
 owner = Owner(account_id="1" * 12, partition="aws", user_name="u", user_arn="", client=print)
 for each in range(first, first + number):
-    parcel = Parcel(access_key_id=f"AKIA{each:016}", secret=Secret("s" * 40), token="")
+    parcel = NewSecret(access_key_id=f"AKIA{each:016}", secret=Secret("s" * 40), token="")
     destination(f"profile:u{each}:{path}", owner).deliver(parcel)
 """
 
@@ -117,7 +117,7 @@ def test_everything_else_is_kept(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_files_that_are_refused(case: str, owner: Owner, parcel: Parcel, tmp_path: Path) -> None:
+def test_files_that_are_refused(case: str, owner: Owner, parcel: NewSecret, tmp_path: Path) -> None:
     """What AWS tools cannot read, or what cannot be changed alone, is left alone; nothing of it is told."""
     path = tmp_path / "credentials"
     path.write_bytes(REFUSED[case])
@@ -174,7 +174,7 @@ def test_nothing_else_changes_whatever_the_file(lines: list[str], end: str, last
 
 
 def test_botocore_reads_the_key(
-    owner: Owner, parcel: Parcel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    owner: Owner, parcel: NewSecret, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """In the file of the environment, made with its folder, private."""
     path = tmp_path / "aws" / "credentials"
@@ -192,7 +192,7 @@ def test_botocore_reads_the_key(
 
 
 def test_the_home_folder_is_the_usual_place(
-    owner: Owner, parcel: Parcel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    owner: Owner, parcel: NewSecret, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Without a file in the spec or the environment it is ~/.aws/credentials, behind a link or not."""
     monkeypatch.delenv("AWS_SHARED_CREDENTIALS_FILE")
@@ -216,12 +216,14 @@ def test_the_users_own_key_is_replaced(owner: Owner, client: Client, tmp_path: P
     path.write_bytes(with_key(b"", "work", old["AccessKeyId"], old["SecretAccessKey"]))
     place = destination(f"profile:work:{path}", owner)
     place.check()
-    place.deliver(Parcel(access_key_id=new["AccessKeyId"], secret=Secret(new["SecretAccessKey"]), token=""))
+    place.deliver(
+        NewSecret(access_key_id=new["AccessKeyId"], secret=Secret(new["SecretAccessKey"]), token="")
+    )
     assert path.read_bytes() == with_key(b"", "work", new["AccessKeyId"], new["SecretAccessKey"])
 
 
 def test_another_users_key_is_not(
-    owner: Owner, bob: Owner, parcel: Parcel, client: Client, tmp_path: Path
+    owner: Owner, bob: Owner, parcel: NewSecret, client: Client, tmp_path: Path
 ) -> None:
     """Its secret may be nowhere else: two users cannot share a profile by mistake."""
     for name in ("alice", "bob"):
@@ -237,7 +239,7 @@ def test_another_users_key_is_not(
     assert path.read_bytes() == before
 
 
-def test_a_place_that_is_no_file(owner: Owner, parcel: Parcel, tmp_path: Path) -> None:
+def test_a_place_that_is_no_file(owner: Owner, parcel: NewSecret, tmp_path: Path) -> None:
     """A folder, a pipe or a path through a file is refused; nothing was stored, for certain."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").touch()
@@ -291,7 +293,7 @@ def test_writers_at_once_lose_nothing(old_file: Path) -> None:
     }
 
 
-def test_a_killed_writer_leaves_the_file_whole(old_file: Path, owner: Owner, parcel: Parcel) -> None:
+def test_a_killed_writer_leaves_the_file_whole(old_file: Path, owner: Owner, parcel: NewSecret) -> None:
     """Whenever the process dies the file is one of its versions; what it left is swept by the next writer."""
     writers = [_start(old_file, 100 * number, 100) for number in range(4)]
     for number, writer in enumerate(writers):

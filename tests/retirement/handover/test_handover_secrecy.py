@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from birthright.errors import HandoverError
-from birthright.retirement.handover.interface import Owner, Parcel
+from birthright.retirement.handover.interface import NewSecret, Owner
 from birthright.retirement.handover.registry import destination
 from birthright.secret import Secret
 
@@ -54,7 +54,7 @@ def loud() -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("spec", SPECS)
-def test_no_log_has_it(spec: str, owner: Owner, parcel: Parcel, loud: list[str], tmp_path: Path) -> None:
+def test_no_log_has_it(spec: str, owner: Owner, parcel: NewSecret, loud: list[str], tmp_path: Path) -> None:
     """Even with botocore's own logs at DEBUG, which otherwise repeat every request."""
     secrets = owner.client("secretsmanager")
     secrets.create_secret(Name="there", SecretString="seen-in-the-log")
@@ -70,7 +70,7 @@ def test_no_log_has_it(spec: str, owner: Owner, parcel: Parcel, loud: list[str],
 
 
 @pytest.mark.parametrize("spec", SPECS)
-def test_only_the_destination_has_it(spec: str, owner: Owner, parcel: Parcel, tmp_path: Path) -> None:
+def test_only_the_destination_has_it(spec: str, owner: Owner, parcel: NewSecret, tmp_path: Path) -> None:
     """No other file holds it, nor the environment, nor anything that can be printed."""
     owner.client("secretsmanager").create_secret(Name="there", SecretString="old")
     place = destination(spec.replace("{folder}", str(tmp_path)), owner)
@@ -107,7 +107,7 @@ def _raising(owner: Owner, operation: str, error: Exception) -> Owner:
         ("ssm:x", "PutParameter"),
     ],
 )
-def test_no_traceback_has_it(spec: str, operation: str, owner: Owner, parcel: Parcel) -> None:
+def test_no_traceback_has_it(spec: str, operation: str, owner: Owner, parcel: NewSecret) -> None:
     """AWS's own text, which may repeat the request, is neither in the error nor in what it is chained to."""
     owner.client("secretsmanager").create_secret(Name="there", SecretString="old")
     told = {
@@ -128,7 +128,7 @@ def test_no_traceback_has_it(spec: str, operation: str, owner: Owner, parcel: Pa
     assert not _shows(repr(error) + repr(vars(error)))
 
 
-def test_a_value_that_botocore_refuses_is_not_told(owner: Owner, parcel: Parcel) -> None:
+def test_a_value_that_botocore_refuses_is_not_told(owner: Owner, parcel: NewSecret) -> None:
     """The complaint about a parameter repeats it; ours does not. Nothing was sent."""
     bad = msgspec.structs.replace(parcel, token=SECRET[:10])
     with pytest.raises(HandoverError, match="ParamValidationError") as caught:
@@ -138,7 +138,7 @@ def test_a_value_that_botocore_refuses_is_not_told(owner: Owner, parcel: Parcel)
 
 
 def test_an_ill_formed_secret_cannot_break_a_credentials_file(
-    owner: Owner, parcel: Parcel, tmp_path: Path
+    owner: Owner, parcel: NewSecret, tmp_path: Path
 ) -> None:
     """A line break in it would start a profile of its own: refused, without a word of it."""
     path = tmp_path / "credentials"

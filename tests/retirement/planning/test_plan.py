@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from birthright.errors import UsageError
 from birthright.findings.model import Evidence, Finding
 from birthright.retirement.model import Terms
-from birthright.retirement.planning.candidates import Choices
+from birthright.retirement.planning.candidates import PlanRequest
 from birthright.retirement.planning.plan import Item, Plan, build_plan, digest_of
 from plan_helpers import (
     ACCOUNT,
@@ -236,7 +236,9 @@ def test_the_same_plan_again() -> None:
     assert plan.id.startswith("plan-20261122T100500Z-")
     assert plan.digest == digest_of(plan)
     assert plan.expires_at == NOW + timedelta(hours=24)
-    later = build_plan(document(findings), Terms(), Choices(handover=HANDOVER), NOW + timedelta(seconds=1))
+    later = build_plan(
+        document(findings), Terms(), PlanRequest(handover=HANDOVER), NOW + timedelta(seconds=1)
+    )
     assert later.id != plan.id
 
 

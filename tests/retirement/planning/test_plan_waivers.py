@@ -5,9 +5,9 @@ from datetime import date
 import msgspec
 import pytest
 
-from birthright.findings.model import Document, Waiver, WaiverLine, WaiverState
+from birthright.findings.model import Document, Waiver, WaiverState, WaiverSummary
 from birthright.retirement.model import Terms
-from birthright.retirement.planning.candidates import Choices, needed
+from birthright.retirement.planning.candidates import PlanRequest, needed
 from birthright.retirement.planning.plan import build_plan
 from plan_helpers import ACCOUNT, BORN, HANDOVER, NOW, document, finding, key_id, only, planned, used
 
@@ -68,7 +68,7 @@ def test_hostile_words_stay_words() -> None:
 
 
 def _with_line(state: WaiverState, key: str) -> Document:
-    line = WaiverLine(
+    line = WaiverSummary(
         "own-policy", ACCOUNT, "*", key, "why", "who", None, date(2026, 1, 1), date(2026, 12, 1), state, 0
     )
     return msgspec.structs.replace(document([finding()]), waivers=(line,))
@@ -79,7 +79,7 @@ def _with_line(state: WaiverState, key: str) -> Document:
 )
 def test_a_waiver_of_a_policy_that_was_not_judged(state: WaiverState, action: str) -> None:
     """It still keeps its key, and no other; one that is over, or covers nothing any more, does not."""
-    choices = Choices(handover=HANDOVER)
+    choices = PlanRequest(handover=HANDOVER)
     assert only(build_plan(_with_line(state, key_id()), Terms(), choices, NOW)).action == action
     assert only(build_plan(_with_line(state, key_id(2)), Terms(), choices, NOW)).action == "retire"
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from birthright.findings.model import Finding
 from birthright.reports.html.scales import LONGEST, LogScale, Tick, short
-from birthright.reports.html.statuses import Standing
+from birthright.reports.html.statuses import FindingStatus
 
 WIDTH = 960
 HEIGHT = 380
@@ -52,7 +52,7 @@ class Ages:
         self._counts: Counter[tuple[int, int, str]] = Counter()
         self._table: Counter[tuple[int, int]] = Counter()
 
-    def add(self, finding: Finding, standing: Standing) -> None:
+    def add(self, finding: Finding, standing: FindingStatus) -> None:
         """Take one key."""
         if finding.created_at is None:
             return

@@ -43,7 +43,7 @@ class Rows:
         return chain.from_iterable(self._kept[weight] for weight in sorted(self._kept))
 
 
-class Collected:
+class PageData:
     """What the page shows of the findings; none of it grows with their number beyond a bound.
 
     `keys` counts the keys in the pictures; `passes` says whether passing findings were among them all. They

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from birthright.errors import UsageError
 from birthright.findings.model import Document, Finding
 from birthright.reports.html.scales import LONGEST, LogScale, Tick, short
-from birthright.reports.html.statuses import Standing
+from birthright.reports.html.statuses import FindingStatus
 from birthright.reports.order import FIRST
 from birthright.times import format_duration, parse_duration
 
@@ -25,7 +25,7 @@ _DIGIT = 6.0  # how wide one is in the labels, at most
 _LINE = 10
 _LEAST = 3  # one key among 100,000 must not vanish
 _STACK = ("fail", "waived", "unknown", "pass")
-_ORDER: dict[str, Standing] = {"fail": "fail", "waived": "waived", "unknown": "unknown"}
+_ORDER: dict[str, FindingStatus] = {"fail": "fail", "waived": "waived", "unknown": "unknown"}
 _SCALE = LogScale(1, LONGEST, _FIRST, _LAST)
 
 
@@ -57,7 +57,7 @@ class Gaps:
         self._counts: Counter[tuple[int, str]] = Counter()
         self._spans: Counter[tuple[int, str]] = Counter()
 
-    def add(self, finding: Finding, standing: Standing) -> None:
+    def add(self, finding: Finding, standing: FindingStatus) -> None:
         """Take one key."""
         if finding.gap_seconds is None:
             return

@@ -11,11 +11,11 @@ from typing import Any, TextIO
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from birthright.findings.model import AccountLine, Document, Finding, OuLine, WaiverState
+from birthright.findings.model import AccountSummary, Document, Finding, OuSummary, WaiverState
 from birthright.policies.page import Page
 from birthright.reports.headline import headline
 from birthright.reports.html import ages, gaps, trend
-from birthright.reports.html.collecting import Collected
+from birthright.reports.html.collecting import PageData
 from birthright.reports.html.data import Commands, data_of
 from birthright.reports.html.reading import reading_of
 from birthright.reports.html.statuses import WORDS, standing_of
@@ -84,7 +84,7 @@ def _length(seconds: int | None) -> str:
 
 def _context(report: Report) -> dict[str, Any]:
     document, pages = report.document, report.pages
-    found = Collected(document, passes=report.passes)
+    found = PageData(document, passes=report.passes)
     rows = list(found.rows)
     first = next((line for line in document.policies if line.id == FIRST), None)
     return {
@@ -103,7 +103,7 @@ def _context(report: Report) -> dict[str, Any]:
     }
 
 
-def _numbers(document: Document, found: Collected, first: Any) -> dict[str, Any]:  # noqa: ANN401
+def _numbers(document: Document, found: PageData, first: Any) -> dict[str, Any]:  # noqa: ANN401
     accounts = [line for line in document.accounts if line.fail or line.unknown or line.waived]
     waivers = sorted(document.waivers, key=lambda line: (_WAIVER_ORDER.index(line.state), line.expires))
     return {
@@ -121,11 +121,11 @@ def _numbers(document: Document, found: Collected, first: Any) -> dict[str, Any]
     }  # fmt: skip
 
 
-def _badness(line: AccountLine) -> tuple[int, int, str]:
+def _badness(line: AccountSummary) -> tuple[int, int, str]:
     return -line.fail, -line.unknown, line.account_id
 
 
-def _ou_badness(line: OuLine) -> tuple[int, int, str]:
+def _ou_badness(line: OuSummary) -> tuple[int, int, str]:
     return -line.fail, -line.unknown, line.ou_path
 
 

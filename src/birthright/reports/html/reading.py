@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from birthright.facts.coverage import WHOLE, accounts_in, reach_of
-from birthright.findings.model import CoverageLine, Document
+from birthright.findings.model import CoverageSummary, Document
 
 _MOST = 100
 
@@ -21,9 +21,9 @@ class Reading(NamedTuple):
     skipped: int
     alarm: str
     advice: str
-    missing: Sequence[CoverageLine]
+    missing: Sequence[CoverageSummary]
     missing_left_out: int
-    whole: Sequence[CoverageLine]
+    whole: Sequence[CoverageSummary]
     whole_left_out: int
 
     @property

@@ -5,11 +5,11 @@ from typing import Literal
 from birthright.findings.model import Finding
 from birthright.reports.order import FIRST, RISKS
 
-Standing = Literal["fail", "unknown", "waived", "fixed", "pass"]
+FindingStatus = Literal["fail", "unknown", "waived", "fixed", "pass"]
 
 # What people have to act on comes first.
-STANDINGS: tuple[Standing, ...] = ("fail", "unknown", "waived", "fixed", "pass")
-WORDS: dict[Standing, str] = {
+STANDINGS: tuple[FindingStatus, ...] = ("fail", "unknown", "waived", "fixed", "pass")
+WORDS: dict[FindingStatus, str] = {
     "fail": "fails",
     "unknown": "unknown",
     "waived": "waived",
@@ -18,7 +18,7 @@ WORDS: dict[Standing, str] = {
 }
 
 
-def standing_of(finding: Finding) -> Standing:
+def standing_of(finding: Finding) -> FindingStatus:
     """Return how it stands."""
     if finding.state == "fixed":
         return "fixed"

@@ -18,7 +18,7 @@ from birthright.aws.clock import AwsClock
 from birthright.aws.errors import translated
 from birthright.aws.session import AwsSession
 from birthright.aws.session import translated as ours
-from birthright.aws.thread_pacing import Pace
+from birthright.aws.thread_pacing import ThreadPacer
 from birthright.errors import CredentialsError, ReadError, ThrottledError, UncertainError
 from birthright.retirement.engine.iam import Iam
 from birthright.secret import Secret
@@ -41,7 +41,7 @@ class Identity(msgspec.Struct, frozen=True):
     arn: str
 
 
-class Account(msgspec.Struct, frozen=True):
+class RetiringAccount(msgspec.Struct, frozen=True):
     """One account as a retirement uses it; `own_key_id` is the key it is called with."""
 
     iam: Iam
@@ -51,7 +51,7 @@ class Account(msgspec.Struct, frozen=True):
     identify: Callable[[str, Secret], Identity]
 
 
-class Role(msgspec.Struct, frozen=True):
+class RetiringRole(msgspec.Struct, frozen=True):
     """The role to take on in accounts that are not the caller's own; `name` may hold a path."""
 
     name: str
@@ -63,19 +63,19 @@ class _Door:
 
     def __init__(self) -> None:
         self.guard = threading.Lock()
-        self.account: Account | None = None
+        self.account: RetiringAccount | None = None
         self.refusal: ReadError | None = None
         self.closed_until = float("-inf")
 
 
-class Accounts:
+class AccountDirectory:
     """All accounts that can be reached from one user's configuration; made on demand, any thread."""
 
     def __init__(
         self,
         session: AwsSession,
         clock: AwsClock,
-        role: Role | None = None,
+        role: RetiringRole | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._session = session
@@ -85,17 +85,17 @@ class Accounts:
         self._guard = threading.Lock()
         self._own_guard = threading.Lock()
         self._doors: dict[str, _Door] = {}
-        self._own: Account | None = None
+        self._own: RetiringAccount | None = None
 
     @property
-    def own(self) -> Account:
+    def own(self) -> RetiringAccount:
         """The account of the caller's own credentials. Raises ReadError."""
         with self._own_guard:
             if self._own is None:
                 self._own = self._account(self._session.botocore)
             return self._own
 
-    def get(self, account_id: str, partition: str) -> Account:
+    def get(self, account_id: str, partition: str) -> RetiringAccount:
         """Return an account, taking on the role where it is not the caller's own. Raises ReadError.
 
         An account that could not be had is not tried again for a minute.
@@ -116,7 +116,7 @@ class Accounts:
                 door.account = self._through(door, account_id, partition)
             return door.account
 
-    def _through(self, door: "_Door", account_id: str, partition: str) -> Account:
+    def _through(self, door: "_Door", account_id: str, partition: str) -> RetiringAccount:
         if door.refusal is not None and time.monotonic() < door.closed_until:
             raise door.refusal
         try:
@@ -125,7 +125,7 @@ class Accounts:
             door.refusal, door.closed_until = refusal, time.monotonic() + _CLOSED
             raise
 
-    def _assumed(self, account_id: str, partition: str) -> Account:
+    def _assumed(self, account_id: str, partition: str) -> RetiringAccount:
         if self._role is None:
             own = self.own.identity.account_id
             raise CredentialsError(
@@ -138,7 +138,7 @@ class Accounts:
             raise CredentialsError(f"the role is of account {account.identity.account_id}, not {account_id}")
         return account
 
-    def _role_session(self, account_id: str, partition: str, role: Role) -> Session:
+    def _role_session(self, account_id: str, partition: str, role: RetiringRole) -> Session:
         """Return a session whose credentials are the role's; they are renewed as they expire."""
         base = self._session.botocore
         arguments = {"RoleSessionName": _SESSION_NAME, "ExternalId": role.external_id}
@@ -158,7 +158,7 @@ class Accounts:
         )
         return session
 
-    def _account(self, session: Session) -> Account:
+    def _account(self, session: Session) -> RetiringAccount:
         clients: dict[str, Any] = {}
         guard = threading.Lock()
 
@@ -175,8 +175,10 @@ class Accounts:
         identity = self._patient_identity(client("sts"))
         with ours():
             own = session.get_credentials().get_frozen_credentials().access_key
-        pace = Pace(self._sleep)
-        return Account(Iam(client("iam"), self._clock, pace, self._sleep), identity, own, client, identify)
+        pace = ThreadPacer(self._sleep)
+        return RetiringAccount(
+            Iam(client("iam"), self._clock, pace, self._sleep), identity, own, client, identify
+        )
 
     def _client(self, session: Session, service: str, **keys: Any) -> Any:  # noqa: ANN401 - as above
         """Make a client that asks once and does not wait long."""

@@ -3,7 +3,7 @@
 import re
 
 from birthright.errors import ReadError
-from birthright.retirement.engine.task import Paused, Work
+from birthright.retirement.engine.task import Paused, RetirementTask
 from birthright.retirement.model import Intent
 from birthright.times import format_instant
 
@@ -11,7 +11,7 @@ _LONGEST = 256
 _FORBIDDEN = re.compile(r"[^\w .:/=+@-]", re.ASCII)
 
 
-def annotate(work: Work, done: str) -> None:
+def annotate(work: RetirementTask, done: str) -> None:
     """Say what was done, when and why, if the plan asks for it. A tag that AWS refuses stops nothing."""
     r = work.retirement
     if not r.annotate:

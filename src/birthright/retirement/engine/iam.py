@@ -16,7 +16,7 @@ from botocore.parsers import ResponseParserError
 
 from birthright.aws.clock import AwsClock
 from birthright.aws.errors import translated
-from birthright.aws.thread_pacing import Pace
+from birthright.aws.thread_pacing import ThreadPacer
 from birthright.errors import AnswerError, ReadError, ThrottledError, UncertainError
 from birthright.secret import Secret
 
@@ -37,7 +37,7 @@ class SeenKey(msgspec.Struct, frozen=True):
     created_at: datetime
 
 
-class LastUse(msgspec.Struct, frozen=True):
+class KeyLastUse(msgspec.Struct, frozen=True):
     """What GetAccessKeyLastUsed says; `at` is None where it knows of no use; `user_name`: whose key it is."""
 
     at: datetime | None
@@ -62,7 +62,7 @@ class Iam:
         self,
         client: Any,  # noqa: ANN401 - botocore makes its clients at run time
         clock: AwsClock,
-        pace: Pace,
+        pace: ThreadPacer,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
@@ -88,12 +88,14 @@ class Iam:
                 raise AnswerError("iam:ListAccessKeys: a page says nothing of the next one", "run it again")
             page = {"Marker": answer["Marker"]}
 
-    def last_use(self, access_key_id: str) -> LastUse:
+    def last_use(self, access_key_id: str) -> KeyLastUse:
         """Ask when a key was last used. Raises ReadError."""
         answer = self._read("GetAccessKeyLastUsed", "AccessKeyLastUsed", AccessKeyId=access_key_id)
         used = answer["AccessKeyLastUsed"]
         owner = answer.get("UserName", "")
-        return LastUse(used.get("LastUsedDate"), used.get("Region", ""), used.get("ServiceName", ""), owner)
+        return KeyLastUse(
+            used.get("LastUsedDate"), used.get("Region", ""), used.get("ServiceName", ""), owner
+        )
 
     def set_status(self, go: Go, user_name: str, access_key_id: str, status: str) -> str:
         """Switch a key `Active` or `Inactive`; return AWS's request id. Raises ReadError, UncertainError."""

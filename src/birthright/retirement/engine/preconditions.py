@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import NoReturn
 
 from birthright.errors import AccessDeniedError, RefusedError
-from birthright.retirement.engine.iam import LastUse, SeenKey
-from birthright.retirement.engine.task import Paused, Work
+from birthright.retirement.engine.iam import KeyLastUse, SeenKey
+from birthright.retirement.engine.task import Paused, RetirementTask
 from birthright.retirement.model import Retirement
 from birthright.times import format_instant
 
@@ -23,7 +23,7 @@ _LOOKS = 60  # until a change is seen
 _LOOK_AGAIN = 0.5  # seconds
 
 
-class Over(Exception):  # noqa: N818 - no error: the retirement has ended, and the journal says how
+class RetirementEnded(Exception):  # noqa: N818 - no error: the retirement has ended, and the journal says how
     """The retirement has ended."""
 
 
@@ -37,7 +37,7 @@ def over_at(since: datetime, wait: timedelta) -> datetime:
     return since + wait + GRAIN
 
 
-def read_keys(work: Work) -> dict[str, SeenKey]:
+def read_keys(work: RetirementTask) -> dict[str, SeenKey]:
     """Read the user's keys, by id; what they show is of `work.looked_at`, or later. Raises ReadError."""
     before = work.now()
     keys = {key.access_key_id: key for key in work.iam.keys(work.retirement.user_name)}
@@ -46,7 +46,7 @@ def read_keys(work: Work) -> dict[str, SeenKey]:
     return keys
 
 
-def find_key(work: Work, keys: dict[str, SeenKey] | None = None) -> SeenKey:
+def find_key(work: RetirementTask, keys: dict[str, SeenKey] | None = None) -> SeenKey:
     """Find the key, with the creation time that was planned; else the retirement is over."""
     r = work.retirement
     key = (read_keys(work) if keys is None else keys).get(r.access_key_id)
@@ -55,18 +55,18 @@ def find_key(work: Work, keys: dict[str, SeenKey] | None = None) -> SeenKey:
     if key.created_at != r.planned.created_at:
         made = format_instant(key.created_at)
         work.end("stopped", f"the key was made {made}, not when the plan says: plan again")
-        raise Over
+        raise RetirementEnded
     return key
 
 
-def end_missing(work: Work) -> NoReturn:
+def end_missing(work: RetirementTask) -> NoReturn:
     """End the retirement of a key that its user does not have: it is deleted, or the user was renamed."""
     require_not_renamed(work)
     work.end("gone", "somebody else deleted the key")
-    raise Over
+    raise RetirementEnded
 
 
-def require_not_renamed(work: Work) -> None:
+def require_not_renamed(work: RetirementTask) -> None:
     """Stop if the key is another user's now."""
     r = work.retirement
     try:
@@ -76,10 +76,10 @@ def require_not_renamed(work: Work) -> None:
         owner = ""
     if owner and owner != r.user_name:
         work.end("stopped", f"the key belongs to {owner} now, and is as it was left: plan again")
-        raise Over
+        raise RetirementEnded
 
 
-def require_status(work: Work, key: SeenKey, expected: str | None) -> None:
+def require_status(work: RetirementTask, key: SeenKey, expected: str | None) -> None:
     """Stop if somebody switched the key on or off since the plan was made."""
     if key.status != expected:
         work.end(
@@ -87,26 +87,26 @@ def require_status(work: Work, key: SeenKey, expected: str | None) -> None:
             f"the key is {key.status}, not {expected} as planned: plan again",
             seen={"status": key.status},
         )
-        raise Over
+        raise RetirementEnded
 
 
-def require_inactive(work: Work, key: SeenKey) -> None:
+def require_inactive(work: RetirementTask, key: SeenKey) -> None:
     """Stop if somebody switched the key, which we had disabled, on again."""
     if key.status != "Inactive":
         work.end("reclaimed", "somebody switched the key on again; it stays", seen={"status": key.status})
-        raise Over
+        raise RetirementEnded
 
 
-def require_replacement(work: Work, keys: dict[str, SeenKey]) -> None:
+def require_replacement(work: RetirementTask, keys: dict[str, SeenKey]) -> None:
     """Stop if the user would be left without a key: the replacement of a rotation is there and on."""
     trouble = replacement_trouble(work, keys)
     if trouble:
         back = undo_hint(work.retirement) if work.retirement.disabled_at else ": plan again"
         work.end("stopped", f"{trouble}{back}")
-        raise Over
+        raise RetirementEnded
 
 
-def replacement_trouble(work: Work, keys: dict[str, SeenKey]) -> str:
+def replacement_trouble(work: RetirementTask, keys: dict[str, SeenKey]) -> str:
     """Say what is wrong with the replacement; empty if nothing is, or there is none yet."""
     replacement = work.retirement.replacement
     if replacement is None:
@@ -127,7 +127,7 @@ def undo_hint(r: Retirement) -> str:
     return f"; the old key stays disabled: 'birthright undo {r.access_key_id}' enables it"
 
 
-def late_use(r: Retirement, use: LastUse, by: datetime) -> str:
+def late_use(r: Retirement, use: KeyLastUse, by: datetime) -> str:
     """Say which use of the old key forbids that it is off by `by`; empty if none does."""
     if use.at is None:
         return "AWS does not know the planned last use any more" if r.planned.last_used_at else ""
@@ -139,7 +139,7 @@ def late_use(r: Retirement, use: LastUse, by: datetime) -> str:
     return f"{told}, which counts as in use" if by - use.at < r.terms.in_use else ""
 
 
-def told_use(use: LastUse) -> str:
+def told_use(use: KeyLastUse) -> str:
     """Write a last use for people: when, by which service, where."""
     if use.at is None:
         return "never"
@@ -147,7 +147,7 @@ def told_use(use: LastUse) -> str:
     return f"{format_instant(use.at)}{place}"
 
 
-def seen_facts(key: SeenKey, use: LastUse) -> dict[str, object]:
+def seen_facts(key: SeenKey, use: KeyLastUse) -> dict[str, object]:
     """Put what was read into a journal record's words."""
     return {
         "status": key.status,
@@ -158,7 +158,7 @@ def seen_facts(key: SeenKey, use: LastUse) -> dict[str, object]:
     }
 
 
-def patiently(work: Work, access_key_id: str, status: str | None) -> SeenKey | None:
+def patiently(work: RetirementTask, access_key_id: str, status: str | None) -> SeenKey | None:
     """Read until the key has that status (None: is not listed), through IAM's eventual consistency.
 
     Returns the key as last seen. Raises ReadError.

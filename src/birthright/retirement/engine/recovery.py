@@ -15,7 +15,7 @@ from birthright.retirement.engine.preconditions import (
     GRAIN,
     SETTLED,
     USE_SHOWS,
-    Over,
+    RetirementEnded,
     find_key,
     is_over,
     late_use,
@@ -41,8 +41,8 @@ from birthright.retirement.engine.rotation import (
     note_handed_over,
     note_proof,
 )
-from birthright.retirement.engine.task import FRESH, PROOF_PATIENCE, Paused, Work
-from birthright.retirement.handover.interface import Delivered
+from birthright.retirement.engine.task import FRESH, PROOF_PATIENCE, Paused, RetirementTask
+from birthright.retirement.handover.interface import DeliveredSecret
 from birthright.retirement.model import Intent
 from birthright.times import format_instant
 
@@ -57,11 +57,11 @@ _SIGNED_FOR = timedelta(minutes=15)
 _LOST = "found by reading AWS again: the answer was lost"
 
 
-def recover(work: Work) -> None:
+def recover(work: RetirementTask) -> None:
     """Find out what came of the announced call, record it, and go on from there."""
     intent = work.retirement.intent
     assert intent is not None  # noqa: S101 - for the type checker: the caller looked
-    steps: dict[str, Callable[[Work], None]] = {
+    steps: dict[str, Callable[[RetirementTask], None]] = {
         "disable": _after_disable,
         "confirm": confirm,
         "revert": _after_revert,
@@ -76,12 +76,12 @@ def recover(work: Work) -> None:
     steps[intent.call](work)
 
 
-def _intent(work: Work) -> Intent:
+def _intent(work: RetirementTask) -> Intent:
     assert work.retirement.intent is not None  # noqa: S101 - for the type checker
     return work.retirement.intent
 
 
-def _after_disable(work: Work) -> None:
+def _after_disable(work: RetirementTask) -> None:
     """Disable the key once more, whatever reads show: they may be old, and somebody else may have done it.
 
     Was it used meanwhile, it is asked to be on, unless it was still used when our call was long over:
@@ -107,7 +107,7 @@ def _after_disable(work: Work) -> None:
         revert(work, reason, seen_facts(key, use))
 
 
-def _require_still_on(work: Work, key: SeenKey) -> None:
+def _require_still_on(work: RetirementTask, key: SeenKey) -> None:
     """Stop if somebody switched on a key that was off; our lost call may have come after that, unseen."""
     planned = work.retirement.planned.status
     called_by = _intent(work).at + MADE_WITHIN
@@ -116,19 +116,19 @@ def _require_still_on(work: Work, key: SeenKey) -> None:
     require_status(work, key, planned)
 
 
-def _after_revert(work: Work) -> None:
+def _after_revert(work: RetirementTask) -> None:
     """Ask again: reads may be old, and asking twice does no harm."""
     find_key(work)
     revert(work, "it was used while it was being disabled", {"how": _LOST})
 
 
-def _after_enable(work: Work) -> None:
+def _after_enable(work: RetirementTask) -> None:
     """Ask again, as above."""
     find_key(work)
     give_back(work, {"how": _LOST})
 
 
-def _after_delete(work: Work) -> None:
+def _after_delete(work: RetirementTask) -> None:
     """If it is gone, it is done; else every check is made again."""
     if read_keys(work).get(work.retirement.access_key_id) is None:
         note_deleted(work, "")
@@ -138,7 +138,7 @@ def _after_delete(work: Work) -> None:
         delete(work)
 
 
-def _after_create(work: Work) -> None:
+def _after_create(work: RetirementTask) -> None:
     """Look for a key whose secret was lost: made after the announcement, never used, and alone."""
     intent = _intent(work)
     if not is_over(intent.at, SETTLED, work.now()):
@@ -161,16 +161,16 @@ def _is_ours(key: SeenKey, announced: datetime) -> bool:
     return announced - APART - GRAIN <= key.created_at <= announced + MADE_WITHIN
 
 
-def _leave_alone(work: Work, keys: list[SeenKey]) -> None:
+def _leave_alone(work: RetirementTask, keys: list[SeenKey]) -> None:
     told = ", ".join(f"{key.access_key_id} of {format_instant(key.created_at)}" for key in keys)
     work.leave(
         f"a key appeared that may be somebody's ({told}) and was left alone: find out whose, plan again",
         seen={"keys": told},
     )
-    raise Over
+    raise RetirementEnded
 
 
-def _wait_until_use_shows(work: Work, access_key_id: str, created_at: datetime) -> None:
+def _wait_until_use_shows(work: RetirementTask, access_key_id: str, created_at: datetime) -> None:
     """Wait until the key is old enough to be called never used: a use may show up late."""
     due = over_at(created_at, USE_SHOWS)
     if work.now() < due:
@@ -178,14 +178,14 @@ def _wait_until_use_shows(work: Work, access_key_id: str, created_at: datetime) 
         raise Paused(work.retirement.note)
 
 
-def lost_secret(work: Work) -> None:
+def lost_secret(work: RetirementTask) -> None:
     """Delete a replacement that was never handed over: nobody has its secret."""
     replacement = work.retirement.replacement
     assert replacement is not None  # noqa: S101 - for the type checker: set with this state
     discard(work, replacement.access_key_id, "its secret was lost before it was handed over")
 
 
-def _after_hand_over(work: Work) -> None:
+def _after_hand_over(work: RetirementTask) -> None:
     """Ask the destination whether the secret arrived; a use by anybody says so, too."""
     replacement = work.retirement.replacement
     assert replacement is not None  # noqa: S101 - for the type checker: set with this state
@@ -201,7 +201,7 @@ def _after_hand_over(work: Work) -> None:
         arrived = None
     used = work.iam.last_use(replacement.access_key_id).at is not None
     if arrived or used:
-        note_handed_over(work, Delivered(where=place.where))
+        note_handed_over(work, DeliveredSecret(where=place.where))
     elif arrived is None or _intent(work).where != work.here():
         _leave_new_key(work, replacement.access_key_id, place.where)
     elif not is_over(_intent(work).at + work.tools.lease, _SIGNED_FOR, work.looked_at):
@@ -211,7 +211,7 @@ def _after_hand_over(work: Work) -> None:
         discard(work, replacement.access_key_id, "the hand-over was interrupted and nobody uses the key")
 
 
-def _leave_new_key(work: Work, access_key_id: str, where: str) -> None:
+def _leave_new_key(work: RetirementTask, access_key_id: str, where: str) -> None:
     """Wait for a use that would say it; then a person has to look, as the key may be what is read there."""
     replacement = work.retirement.replacement
     assert replacement is not None  # noqa: S101 - for the type checker: set with this state
@@ -223,15 +223,15 @@ def _leave_new_key(work: Work, access_key_id: str, where: str) -> None:
         f"nobody knows whether the secret of {access_key_id} is at {where}: look there;"
         " if it is not, delete that key; then plan again",
     )
-    raise Over
+    raise RetirementEnded
 
 
-def _after_proof(work: Work) -> None:
+def _after_proof(work: RetirementTask) -> None:
     """Our own use may have come, or may still come, as late as AWS takes what was signed for the proof."""
     note_proof(work, None, _intent(work).at + PROOF_PATIENCE + _SIGNED_FOR)
 
 
-def _after_discard(work: Work) -> None:
+def _after_discard(work: RetirementTask) -> None:
     """If somebody uses the key meanwhile, it stays; else it is deleted once more, if it is there at all."""
     access_key_id = _intent(work).access_key_id
     key = read_keys(work).get(access_key_id)
@@ -240,6 +240,6 @@ def _after_discard(work: Work) -> None:
     discard(work, access_key_id, _LOST)
 
 
-def _after_annotation(work: Work) -> None:
+def _after_annotation(work: RetirementTask) -> None:
     """Let it be: a description is not worth asking AWS again."""
     work.record("outcome", "annotate", seen={"made": None, "why": "interrupted"}, intent=None)

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from birthright.retirement.engine.annotation import annotate
-from birthright.retirement.engine.iam import LastUse, SeenKey
+from birthright.retirement.engine.iam import KeyLastUse, SeenKey
 from birthright.retirement.engine.preconditions import (
     SETTLED,
-    Over,
+    RetirementEnded,
     end_missing,
     find_key,
     is_over,
@@ -30,7 +30,7 @@ from birthright.retirement.engine.preconditions import (
     undo_hint,
     unsettled,
 )
-from birthright.retirement.engine.task import Paused, Work
+from birthright.retirement.engine.task import Paused, RetirementTask
 from birthright.retirement.model import Intent, Retirement
 from birthright.times import format_duration
 
@@ -38,7 +38,7 @@ from birthright.times import format_duration
 _LOOKS = (timedelta(hours=1), timedelta(hours=4), timedelta(days=1))
 
 
-def disable(work: Work) -> None:
+def disable(work: RetirementTask) -> None:
     """Disable the key of a retirement, if nothing moved."""
     key = find_key(work)
     require_status(work, key, work.retirement.planned.status)
@@ -46,11 +46,11 @@ def disable(work: Work) -> None:
     reason = late_use(work.retirement, use, work.now())
     if reason:
         work.end("stopped", f"not disabled: {reason}", seen=seen_facts(key, use))
-        raise Over
+        raise RetirementEnded
     switch_off(work, seen_facts(key, use))
 
 
-def switch_off(work: Work, seen: dict[str, object]) -> None:
+def switch_off(work: RetirementTask, seen: dict[str, object]) -> None:
     """Announce, disable, and make sure."""
     r = work.retirement
     intent = Intent(call="disable", at=work.now(), access_key_id=r.access_key_id)
@@ -61,7 +61,7 @@ def switch_off(work: Work, seen: dict[str, object]) -> None:
     confirm(work)
 
 
-def _note_disabled(work: Work, request_id: str) -> None:
+def _note_disabled(work: RetirementTask, request_id: str) -> None:
     """Record that AWS said yes; what is left is to make sure."""
     r, now = work.retirement, work.now()
     due, wait = _next_look(r, now, now), format_duration(r.terms.quarantine)
@@ -72,7 +72,7 @@ def _note_disabled(work: Work, request_id: str) -> None:
     )  # fmt: skip
 
 
-def confirm(work: Work) -> None:
+def confirm(work: RetirementTask) -> None:
     """Read back that the key is off, and that nobody used it at the last moment."""
     key = patiently(work, work.retirement.access_key_id, "Inactive")
     _doubt_the_date(work)
@@ -94,14 +94,14 @@ def confirm(work: Work) -> None:
         annotate(work, "disabled")
 
 
-def _doubt_the_date(work: Work) -> None:
+def _doubt_the_date(work: RetirementTask) -> None:
     """Put a deactivation that seems to lie ahead at the present: the Date of AWS's yes was wrong."""
     r, now = work.retirement, work.now()
     if r.disabled_at is not None and r.disabled_at > now:
         work.record("observed", "disable", disabled_at=now, due_at=_next_look(r, now, now))
 
 
-def _note_confirmed(work: Work, seen: dict[str, object]) -> None:
+def _note_confirmed(work: RetirementTask, seen: dict[str, object]) -> None:
     """Record that the key was seen to be off; seen late, its quarantine begins only now."""
     r, now = work.retirement, work.now()
     assert r.disabled_at is not None  # noqa: S101 - for the type checker: set with this state
@@ -110,22 +110,22 @@ def _note_confirmed(work: Work, seen: dict[str, object]) -> None:
     work.record("observed", "disable", seen=seen, intent=None, **(begin if late else {}))
 
 
-def require_was_on(work: Work, reason: str, use: LastUse, disabled_at: datetime) -> None:
+def require_was_on(work: RetirementTask, reason: str, use: KeyLastUse, disabled_at: datetime) -> None:
     """Stop, and leave the key off, if it was off before we came: whoever uses it was locked out by somebody.
 
     What reads showed then may have been old: a key used within `SETTLED` before was on.
     """
     if not was_on(work.retirement, use, disabled_at):
         work.end("stopped", f"{reason}; the key stays disabled, as it was before the plan")
-        raise Over
+        raise RetirementEnded
 
 
-def was_on(r: Retirement, use: LastUse, disabled_at: datetime) -> bool:
+def was_on(r: Retirement, use: KeyLastUse, disabled_at: datetime) -> bool:
     """Whether the key was on right before it was disabled, as planned or as its last use says."""
     return r.planned.status != "Inactive" or (use.at is not None and use.at >= disabled_at - SETTLED)
 
 
-def revert(work: Work, reason: str, seen: dict[str, object]) -> None:
+def revert(work: RetirementTask, reason: str, seen: dict[str, object]) -> None:
     """Enable a key again that was used while it was being disabled."""
     r = work.retirement
     intent = Intent(call="revert", at=work.now(), access_key_id=r.access_key_id)
@@ -135,18 +135,18 @@ def revert(work: Work, reason: str, seen: dict[str, object]) -> None:
     note_reverted(work, request, reason)
 
 
-def note_reverted(work: Work, request_id: str, reason: str) -> None:
+def note_reverted(work: RetirementTask, request_id: str, reason: str) -> None:
     """Record that the key is on again: a rotation waits on, a retirement is over."""
     note = f"enabled again: {reason}"
     if work.retirement.action == "retire":
         work.end("stopped", note, "revert", request_id, seen={"made": True}, disabled_at=None)
-        raise Over
+        raise RetirementEnded
     back: dict[str, object] = {"state": "moved", "disabled_at": None, "due_at": work.now(), "intent": None}
     work.record("outcome", "revert", request_id, seen={"made": True}, note=note, **back)
     raise Paused(note)
 
 
-def look(work: Work) -> None:
+def look(work: RetirementTask) -> None:
     """Look after a disabled key: a use may show up late, and somebody may have switched it on again."""
     key, use = _still_off(work)
     r = work.retirement
@@ -160,7 +160,7 @@ def _next_look(r: Retirement, disabled_at: datetime, now: datetime) -> datetime:
     return min([end, *(disabled_at + wait for wait in _LOOKS if disabled_at + wait > now)])
 
 
-def _still_off(work: Work) -> tuple[SeenKey, LastUse]:
+def _still_off(work: RetirementTask) -> tuple[SeenKey, KeyLastUse]:
     """Read that the key is off and unused; a key that was in use when it was disabled is given back."""
     r = work.retirement
     assert r.disabled_at is not None  # noqa: S101 - for the type checker: set with this state
@@ -175,11 +175,11 @@ def _still_off(work: Work) -> tuple[SeenKey, LastUse]:
         revert(work, reason, seen_facts(key, use))
     if reason:
         work.end("stopped", f"not deleted: {reason}{undo_hint(r)}", seen=seen_facts(key, use))
-        raise Over
+        raise RetirementEnded
     return key, use
 
 
-def delete(work: Work) -> None:
+def delete(work: RetirementTask) -> None:
     """Delete the key once the quarantine is over, if it is still off and unused."""
     r = work.retirement
     key, use = _still_off(work)
@@ -197,13 +197,13 @@ def delete(work: Work) -> None:
             raise
         if r.intent is None:
             work.end("gone", "it was gone already when AWS was asked to delete it")
-            raise Over from None
+            raise RetirementEnded from None
         # An earlier call of ours, whose answer was lost, did it.
         request = ""
     note_deleted(work, request)
 
 
-def note_deleted(work: Work, request_id: str) -> None:
+def note_deleted(work: RetirementTask, request_id: str) -> None:
     """Record that the key is deleted, and read back that it is."""
     r = work.retirement
     if not request_id:
@@ -214,7 +214,7 @@ def note_deleted(work: Work, request_id: str) -> None:
     annotate(work, "deleted")
 
 
-def give_back(work: Work, seen: dict[str, object]) -> None:
+def give_back(work: RetirementTask, seen: dict[str, object]) -> None:
     """Enable a disabled key because somebody wants it back."""
     r = work.retirement
     intent = Intent(call="enable", at=work.now(), access_key_id=r.access_key_id)
@@ -224,7 +224,7 @@ def give_back(work: Work, seen: dict[str, object]) -> None:
     note_given_back(work, request)
 
 
-def note_given_back(work: Work, request_id: str) -> None:
+def note_given_back(work: RetirementTask, request_id: str) -> None:
     """Record that the key is on again and the retirement over; read back that it is."""
     r = work.retirement
     work.end("undone", f"enabled again{_both(r)}", "enable", request_id, seen={"made": True})

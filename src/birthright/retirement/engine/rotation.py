@@ -16,9 +16,9 @@ import msgspec
 
 from birthright.errors import HandoverError, ReadError
 from birthright.retirement.engine.accounts import Identity
-from birthright.retirement.engine.iam import Go, LastUse, NewKey, SeenKey
+from birthright.retirement.engine.iam import Go, KeyLastUse, NewKey, SeenKey
 from birthright.retirement.engine.preconditions import (
-    Over,
+    RetirementEnded,
     find_key,
     is_over,
     late_use,
@@ -32,8 +32,8 @@ from birthright.retirement.engine.preconditions import (
     unsettled,
 )
 from birthright.retirement.engine.removal import switch_off
-from birthright.retirement.engine.task import Paused, Work
-from birthright.retirement.handover.interface import Delivered, Parcel
+from birthright.retirement.engine.task import Paused, RetirementTask
+from birthright.retirement.handover.interface import DeliveredSecret, NewSecret
 from birthright.retirement.model import Intent, Replacement
 from birthright.secret import Secret
 from birthright.times import format_duration, format_instant
@@ -43,7 +43,7 @@ _TRY_AGAIN = 2.0  # seconds
 _CLOCKS_APART = timedelta(seconds=5)
 
 
-def replace(work: Work) -> None:
+def replace(work: RetirementTask) -> None:
     """Make the replacement, hand it over and prove it."""
     r = work.retirement
     keys = read_keys(work)
@@ -65,7 +65,7 @@ def replace(work: Work) -> None:
     raise Paused(work.retirement.note)
 
 
-def _require_own_place(work: Work, where: str) -> None:
+def _require_own_place(work: RetirementTask, where: str) -> None:
     """Stop if another user's new secret was handed over to the same place: this one would push it out.
 
     A program knows by itself where each one goes.
@@ -77,10 +77,10 @@ def _require_own_place(work: Work, where: str) -> None:
         taken = other.replacement is not None and other.replacement.destination == where
         if taken and other.user_name != r.user_name:
             work.end("stopped", f"{where} holds the new key of {other.user_name}: choose another place")
-            raise Over
+            raise RetirementEnded
 
 
-def refuse_second_key(work: Work, others: list[str]) -> None:
+def refuse_second_key(work: RetirementTask, others: list[str]) -> None:
     """Stop: a user may have two keys, and somebody's second one is in the way."""
     ids = ", ".join(others)
     work.end(
@@ -88,10 +88,10 @@ def refuse_second_key(work: Work, others: list[str]) -> None:
         f"a second key is in the way ({ids}): retire it first, then plan again",
         seen={"others": ids},
     )
-    raise Over
+    raise RetirementEnded
 
 
-def _create(work: Work, key: SeenKey) -> NewKey:
+def _create(work: RetirementTask, key: SeenKey) -> NewKey:
     r = work.retirement
     token = str(uuid.uuid4())
     before = (key.access_key_id,)
@@ -110,11 +110,11 @@ def _create(work: Work, key: SeenKey) -> NewKey:
     return new
 
 
-def _hand_over(work: Work, new: NewKey) -> None:
+def _hand_over(work: RetirementTask, new: NewKey) -> None:
     """Put the secret where it belongs; a new key that gets nowhere is deleted again."""
     r, place = work.retirement, work.destination(writing=True)
     token = r.replacement.token if r.replacement else ""
-    parcel = Parcel(access_key_id=new.access_key_id, secret=new.secret, token=token, ticket=r.ticket)
+    parcel = NewSecret(access_key_id=new.access_key_id, secret=new.secret, token=token, ticket=r.ticket)
     intent = Intent(
         call="hand-over", at=work.now(), access_key_id=new.access_key_id, token=token, where=work.here()
     )
@@ -128,11 +128,11 @@ def _hand_over(work: Work, new: NewKey) -> None:
         work.record("outcome", "hand-over", seen=refusal, intent=None)
         discard(work, new.access_key_id, f"the hand-over failed: {error}")
         work.end("stopped", f"the hand-over failed and the new key was deleted again: {error}")
-        raise Over from None
+        raise RetirementEnded from None
     note_handed_over(work, delivered)
 
 
-def note_handed_over(work: Work, delivered: Delivered) -> None:
+def note_handed_over(work: RetirementTask, delivered: DeliveredSecret) -> None:
     """Record where the secret is; AWS has not accepted the key yet."""
     replacement = work.retirement.replacement
     assert replacement is not None  # noqa: S101 - for the type checker: set with this state
@@ -147,7 +147,7 @@ def note_handed_over(work: Work, delivered: Delivered) -> None:
     )  # fmt: skip
 
 
-def prove(work: Work, secret: Secret) -> None:
+def prove(work: RetirementTask, secret: Secret) -> None:
     """Show that AWS accepts the replacement, and takes it for the same user's."""
     replacement = work.retirement.replacement
     assert replacement is not None  # noqa: S101 - for the type checker: set with this state
@@ -156,10 +156,10 @@ def prove(work: Work, secret: Secret) -> None:
     note_proof(work, identity, work.now())
     if identity is not None and identity.arn != work.retirement.user_arn:
         work.leave(f"the new key belongs to {identity.arn}: look at it at once")
-        raise Over
+        raise RetirementEnded
 
 
-def _identify(work: Work, go: Go, access_key_id: str, secret: Secret) -> Identity | None:
+def _identify(work: RetirementTask, go: Go, access_key_id: str, secret: Secret) -> Identity | None:
     """Ask STS who the new key is until it is known everywhere; None if that takes too long.
 
     It may not be asked later than that, nor without the lock: whoever goes on with the rotation would
@@ -176,7 +176,7 @@ def _identify(work: Work, go: Go, access_key_id: str, secret: Secret) -> Identit
     return None
 
 
-def note_proof(work: Work, identity: Identity | None, ended_at: datetime) -> None:
+def note_proof(work: RetirementTask, identity: Identity | None, ended_at: datetime) -> None:
     """Record what came of the proof, and until when a use of the replacement may have been our own."""
     replacement = work.retirement.replacement
     assert replacement is not None  # noqa: S101 - for the type checker: set with this state
@@ -190,7 +190,7 @@ def note_proof(work: Work, identity: Identity | None, ended_at: datetime) -> Non
     )  # fmt: skip
 
 
-def discard(work: Work, access_key_id: str, why: str) -> None:
+def discard(work: RetirementTask, access_key_id: str, why: str) -> None:
     """Delete a replacement that nobody can be using; the rotation is where it was before it."""
     r = work.retirement
     intent = Intent(call="discard", at=work.now(), access_key_id=access_key_id)
@@ -207,7 +207,7 @@ def discard(work: Work, access_key_id: str, why: str) -> None:
     note_discarded(work, request, why)
 
 
-def note_discarded(work: Work, request_id: str, why: str) -> None:
+def note_discarded(work: RetirementTask, request_id: str, why: str) -> None:
     """Record that the replacement is gone."""
     back: dict[str, object] = {"state": "open", "replacement": None, "intent": None, "due_at": None}
     work.record(
@@ -215,7 +215,7 @@ def note_discarded(work: Work, request_id: str, why: str) -> None:
     )
 
 
-def watch(work: Work) -> None:
+def watch(work: RetirementTask) -> None:
     """See whether somebody else uses the replacement already."""
     old, new = _both_keys(work)
     replacement = work.retirement.replacement
@@ -232,7 +232,7 @@ def watch(work: Work) -> None:
     _wait_for_use(work, old)
 
 
-def _wait_for_use(work: Work, old: SeenKey) -> None:
+def _wait_for_use(work: RetirementTask, old: SeenKey) -> None:
     r = work.retirement
     replacement = r.replacement
     assert replacement is not None  # noqa: S101 - for the type checker: set with this state
@@ -242,7 +242,7 @@ def _wait_for_use(work: Work, old: SeenKey) -> None:
     raise Paused(work.retirement.note)
 
 
-def watch_quiet(work: Work) -> None:
+def watch_quiet(work: RetirementTask) -> None:
     """Disable the old key once it has been quiet for long enough since the replacement is in use."""
     r = work.retirement
     old, _ = _both_keys(work)
@@ -258,14 +258,14 @@ def watch_quiet(work: Work) -> None:
     raise Paused(work.retirement.note)
 
 
-def _quiet_since(work: Work, use: LastUse) -> datetime:
+def _quiet_since(work: RetirementTask, use: KeyLastUse) -> datetime:
     replacement = work.retirement.replacement
     assert replacement is not None  # noqa: S101 - for the type checker: set with this state
     assert replacement.first_used_at is not None  # noqa: S101
     return max(replacement.first_used_at, use.at or replacement.first_used_at)
 
 
-def _both_keys(work: Work) -> tuple[SeenKey, SeenKey]:
+def _both_keys(work: RetirementTask) -> tuple[SeenKey, SeenKey]:
     """Read the old key and its replacement; both are there and on, or the rotation is over."""
     r = work.retirement
     keys = read_keys(work)
@@ -277,7 +277,7 @@ def _both_keys(work: Work) -> tuple[SeenKey, SeenKey]:
     return old, new
 
 
-def _overdue(work: Work, note: str) -> str:
+def _overdue(work: RetirementTask, note: str) -> str:
     """Add to a note that the rotation should have been over by now; it is never forced."""
     r = work.retirement
     started = r.replacement.handed_over_at if r.replacement else None

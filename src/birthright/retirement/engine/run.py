@@ -19,9 +19,9 @@ from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from birthright.errors import LockedError, ReadError
-from birthright.retirement.engine.accounts import Accounts
+from birthright.retirement.engine.accounts import AccountDirectory
 from birthright.retirement.engine.state_machine import Result
-from birthright.retirement.engine.task import Tools, Work
+from birthright.retirement.engine.task import RetirementTask, RunContext
 from birthright.retirement.model import Retirement
 
 # Threads: most of the time they wait for AWS, which takes its time, or for their turn.
@@ -30,7 +30,7 @@ _FEWEST = 8  # a change that waits long for its turn is not fresh any more
 _MOST = 128
 _TICK = 0.2  # seconds between looks at the keyboard
 
-Job = Callable[[Work], Result]
+Job = Callable[[RetirementTask], Result]
 
 
 class Stop:
@@ -60,8 +60,8 @@ def holder() -> str:
 def run_all(
     retirements: Sequence[Retirement],
     job: Job,
-    tools: Tools,
-    accounts: Accounts,
+    tools: RunContext,
+    accounts: AccountDirectory,
     threads: int | None = None,
 ) -> Iterator[Result]:
     """Do a job on every retirement, several at a time; yield how far each came, as they come.
@@ -69,7 +69,7 @@ def run_all(
     threads: how many at a time; by default as many as the accounts need. Raises JournalError;
     retirements whose account or lock cannot be had come back with that trouble.
     """
-    turns = _Turns(retirements)
+    turns = _UserQueue(retirements)
     most = threads or turns.threads
     pool = ThreadPoolExecutor(most, "retire")
 
@@ -84,7 +84,7 @@ def run_all(
 
 
 def _side_by_side(
-    turns: "_Turns",
+    turns: "_UserQueue",
     begin: Callable[[list[Retirement]], "Future[list[Result]]"],
     most: int,
     stopping: Callable[[], bool],
@@ -111,7 +111,7 @@ def _first(done: "SimpleQueue[Future[list[Result]]]") -> "Future[list[Result]]":
             return done.get(timeout=_TICK)
 
 
-def run_one(retirement: Retirement, job: Job, tools: Tools, accounts: Accounts) -> Result:
+def run_one(retirement: Retirement, job: Job, tools: RunContext, accounts: AccountDirectory) -> Result:
     """Do a job on one retirement under its user's lock. Raises JournalError, UsageError."""
     try:
         account = accounts.get(retirement.account_id, retirement.partition)
@@ -121,14 +121,16 @@ def run_one(retirement: Retirement, job: Job, tools: Tools, accounts: Accounts) 
     try:
         # Somebody may have gone on with it before we had the lock.
         current = tools.journal.get(retirement.id)
-        return job(Work(current, tools, account, lock))
+        return job(RetirementTask(current, tools, account, lock))
     except LockedError as error:
         return Result(tools.journal.get(retirement.id), str(error), error)
     finally:
         tools.journal.release(lock)
 
 
-def _run_group(group: list[Retirement], job: Job, tools: Tools, accounts: Accounts) -> list[Result]:
+def _run_group(
+    group: list[Retirement], job: Job, tools: RunContext, accounts: AccountDirectory
+) -> list[Result]:
     """Do the job on all retirements of one user, one after the other."""
     return [run_one(retirement, job, tools, accounts) for retirement in group if not tools.stopping()]
 
@@ -140,7 +142,7 @@ class _Turn(NamedTuple):
     retirements: list[Retirement]
 
 
-class _Turns:
+class _UserQueue:
     """Whose turn it is: the account's with the fewest users in hand, so that a slow one holds up no other."""
 
     def __init__(self, retirements: Sequence[Retirement]) -> None:

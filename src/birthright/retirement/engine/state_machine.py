@@ -6,14 +6,14 @@ from datetime import datetime
 import msgspec
 
 from birthright.errors import BirthrightError, CredentialsError, LockedError, ReadError, UsageError
-from birthright.retirement.engine.preconditions import Over, is_over
+from birthright.retirement.engine.preconditions import RetirementEnded, is_over
 from birthright.retirement.engine.recovery import lost_secret, recover
 from birthright.retirement.engine.removal import delete, disable, look
 from birthright.retirement.engine.rotation import replace, watch, watch_quiet
-from birthright.retirement.engine.task import Paused, Work
+from birthright.retirement.engine.task import Paused, RetirementTask
 from birthright.retirement.model import Retirement, State
 
-Step = Callable[[Work], None]
+Step = Callable[[RetirementTask], None]
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -24,7 +24,7 @@ class Result(msgspec.Struct, frozen=True):
     trouble: BirthrightError | None = None
 
 
-def advance(work: Work) -> Result:
+def advance(work: RetirementTask) -> Result:
     """Take a retirement as far as it goes now. Raises JournalError, LockedError."""
     if work.retirement.access_key_id in {work.account.own_key_id, *work.tools.own_key_ids}:
         error = CredentialsError("birthright runs with this very key", "use other credentials")
@@ -32,11 +32,11 @@ def advance(work: Work) -> Result:
     return attempt(work, _go)
 
 
-def attempt(work: Work, steps: Step) -> Result:
+def attempt(work: RetirementTask, steps: Step) -> Result:
     """Take steps, and tell how far they led: to an end, to a wait, or into trouble."""
     try:
         steps(work)
-    except Over:
+    except RetirementEnded:
         pass
     except Paused as pause:
         return Result(work.retirement, pause.reason, pause.cause)
@@ -47,7 +47,7 @@ def attempt(work: Work, steps: Step) -> Result:
     return Result(work.retirement, work.retirement.note if work.retirement.is_open else "")
 
 
-def _go(work: Work) -> None:
+def _go(work: RetirementTask) -> None:
     while (step := _next(work.retirement, work.now())) and not work.tools.stopping():
         step(work)
 
@@ -76,6 +76,6 @@ def _has_begun(r: Retirement) -> bool:
     return bool(r.note)
 
 
-def _expire(work: Work) -> None:
+def _expire(work: RetirementTask) -> None:
     work.end("stopped", "the plan expired before anything was done: plan again")
-    raise Over
+    raise RetirementEnded

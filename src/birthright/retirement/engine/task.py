@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from birthright.errors import HandoverError, LockedError, ReadError, UncertainError, UsageError
-from birthright.retirement.engine.accounts import Account
+from birthright.retirement.engine.accounts import RetiringAccount
 from birthright.retirement.engine.iam import Go, Iam
 from birthright.retirement.handover.interface import Destination, Owner
 from birthright.retirement.journal.journal import Journal, Lock, Record
@@ -47,7 +47,7 @@ class Paused(Exception):  # noqa: N818 - no error: the retirement goes on at the
         self.cause = cause
 
 
-class Tools(msgspec.Struct, frozen=True, kw_only=True):
+class RunContext(msgspec.Struct, frozen=True, kw_only=True):
     """What all retirements of a run share.
 
     now: AWS's time, UTC. sleep: seconds; returns early when the run is told to stop. stopping: whether
@@ -65,13 +65,15 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     own_key_ids: frozenset[str] = frozenset()
 
 
-class Work:
+class RetirementTask:
     """One retirement, locked, with the account it is in. `retirement` is always what the journal says.
 
     looked_at: a moment right before the user's keys were read the last time, UTC.
     """
 
-    def __init__(self, retirement: Retirement, tools: Tools, account: Account, lock: Lock) -> None:
+    def __init__(
+        self, retirement: Retirement, tools: RunContext, account: RetiringAccount, lock: Lock
+    ) -> None:
         self.retirement = retirement
         self.tools = tools
         self.account = account

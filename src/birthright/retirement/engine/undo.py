@@ -4,7 +4,7 @@ from birthright.errors import UsageError
 from birthright.retirement.engine.iam import SeenKey
 from birthright.retirement.engine.preconditions import (
     SETTLED,
-    Over,
+    RetirementEnded,
     find_key,
     is_over,
     late_use,
@@ -14,7 +14,7 @@ from birthright.retirement.engine.preconditions import (
 from birthright.retirement.engine.recovery import MADE_WITHIN
 from birthright.retirement.engine.removal import give_back, note_deleted, was_on
 from birthright.retirement.engine.state_machine import Result, attempt
-from birthright.retirement.engine.task import Work
+from birthright.retirement.engine.task import RetirementTask
 from birthright.retirement.model import WANTED_BACK, Retirement
 
 _SWITCHING = frozenset({"disable", "confirm", "revert", "enable", "delete"})
@@ -22,25 +22,25 @@ _SWITCHING_ON = frozenset({"revert", "enable"})
 _IN_THE_MAKING = frozenset({"create", "hand-over", "prove", "discard"})
 
 
-def undo(work: Work) -> Result:
+def undo(work: RetirementTask) -> Result:
     """Enable the key if we disabled it, and close the retirement. Raises UsageError, JournalError."""
     return attempt(work, _undo)
 
 
-def _undo(work: Work) -> None:
+def _undo(work: RetirementTask) -> None:
     r = work.retirement
     _refuse_impossible(r)
     keys = read_keys(work)
     if r.access_key_id not in keys and r.intent and r.intent.call == "delete":
         note_deleted(work, "")
-        raise Over
+        raise RetirementEnded
     key = find_key(work, keys)
     if r.intent and r.intent.call == "delete" and not is_over(r.intent.at, SETTLED, work.looked_at):
         raise unsettled("the key is deleted or not")
     if not _is_ours(r) or _was_off(work, key):
         other = f"; its replacement {r.replacement.access_key_id} stays, too" if r.replacement else ""
         work.end("undone", f"closed; the key {_stands(r, key)}{other}", seen={"status": key.status})
-        raise Over
+        raise RetirementEnded
     # Asked for whatever reads show: they may be old.
     give_back(work, {"status": key.status})
 
@@ -63,7 +63,7 @@ def _is_ours(r: Retirement) -> bool:
     return r.disabled_at is not None or (r.intent is not None and r.intent.call in _SWITCHING)
 
 
-def _was_off(work: Work, key: SeenKey) -> bool:
+def _was_off(work: RetirementTask, key: SeenKey) -> bool:
     """Whether the key was off before we came, for all that can be known.
 
     Not if it is seen to be on, or was used around when we disabled it: somebody had switched it on, and

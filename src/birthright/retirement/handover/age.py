@@ -14,7 +14,7 @@ from birthright.atomic import make_directories, write_atomically
 from birthright.errors import HandoverError, UsageError
 from birthright.retirement.handover.folders import check_writable
 from birthright.retirement.handover.foreign import files
-from birthright.retirement.handover.interface import Delivered, Destination, Owner, Parcel
+from birthright.retirement.handover.interface import DeliveredSecret, Destination, NewSecret, Owner
 from birthright.retirement.handover.template import check_template, expanded, for_key, has_key, path_for_owner
 from birthright.retirement.handover.value import stored_value
 from birthright.secret import Secret
@@ -97,7 +97,7 @@ class _File(msgspec.Struct, frozen=True):
         with files():
             check_writable(Path(self.path))
 
-    def deliver(self, parcel: Parcel) -> Delivered:
+    def deliver(self, parcel: NewSecret) -> DeliveredSecret:
         """Write the file, readable by its owner only; refuse one that is there. Raises HandoverError."""
         path = Path(for_key(self.path, parcel.access_key_id))
         encrypted = _encrypted(stored_value(self.owner, parcel), self.recipients)
@@ -107,7 +107,7 @@ class _File(msgspec.Struct, frozen=True):
             raise HandoverError(f"{path} exists already", "move it away: it is never overwritten")
         with files(path.exists):
             write_atomically(path, encrypted)
-        return Delivered(where=_where(str(path)))
+        return DeliveredSecret(where=_where(str(path)))
 
     def holds(self, access_key_id: str, token: str) -> bool | None:  # noqa: ARG002 - the id is in the path
         """Whether the key's file exists; it appears whole or not at all. Raises HandoverError, uncertain."""

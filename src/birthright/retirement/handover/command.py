@@ -17,7 +17,7 @@ import msgspec
 
 from birthright.errors import HandoverError, UsageError
 from birthright.retirement.handover.foreign import files
-from birthright.retirement.handover.interface import Delivered, Destination, Owner, Parcel
+from birthright.retirement.handover.interface import DeliveredSecret, Destination, NewSecret, Owner
 from birthright.retirement.handover.template import check_template, for_key, for_owner
 from birthright.retirement.handover.value import told_value
 from birthright.secret import Secret
@@ -83,13 +83,13 @@ class _Command(msgspec.Struct, frozen=True):
                 f"there is no program {self.words[0]} that can be run", "look at its path and permissions"
             )
 
-    def deliver(self, parcel: Parcel) -> Delivered:
+    def deliver(self, parcel: NewSecret) -> DeliveredSecret:
         """Run the program and believe its exit code. Raises HandoverError."""
         self.check()
         words = tuple(for_key(word, parcel.access_key_id) for word in self.words)
         code, said = _run(words, told_value(self.owner, parcel))
         if code == 0:
-            return Delivered(where=f"command {shlex.join(words)}")
+            return DeliveredSecret(where=f"command {shlex.join(words)}")
         certain = 0 < code <= _SIGNALLED
         ended = f"ended with {code}" if code > 0 else f"was ended by signal {-code}"
         hint = "it says that nothing is stored" if certain else "it may have stored the secret: look there"

@@ -10,7 +10,7 @@ import msgspec
 
 from birthright.errors import HandoverError, UsageError
 from birthright.retirement.handover.foreign import patiently, region_of
-from birthright.retirement.handover.interface import Delivered, Destination, Owner, Parcel
+from birthright.retirement.handover.interface import DeliveredSecret, Destination, NewSecret, Owner
 from birthright.retirement.handover.secret_versions import describe, has_version, put
 from birthright.retirement.handover.template import arn_part, check_template, for_owner, has_key, plain
 
@@ -90,7 +90,7 @@ class _Existing(msgspec.Struct, frozen=True):
                 "make it first, or use secrets-manager:NAME to have it made",
             )
 
-    def deliver(self, parcel: Parcel) -> Delivered:
+    def deliver(self, parcel: NewSecret) -> DeliveredSecret:
         """Add the version that becomes AWSCURRENT; a repeat changes nothing. Raises HandoverError."""
         return put(self.owner, self.secret, parcel, self.where)
 

@@ -18,7 +18,7 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     client: Callable[[str], Any]
 
 
-class Parcel(msgspec.Struct, frozen=True, kw_only=True):
+class NewSecret(msgspec.Struct, frozen=True, kw_only=True):
     """A new key on its way. `token` is unique to this hand-over: a UUID, 36 characters."""
 
     access_key_id: str
@@ -27,7 +27,7 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
     ticket: str = ""
 
 
-class Delivered(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveredSecret(msgspec.Struct, frozen=True, kw_only=True):
     """Where the secret is now, in words for people; AWS's request id where there is one."""
 
     where: str
@@ -49,7 +49,7 @@ class Destination(Protocol):
         """Refuse, before a key is made, a place that will not take it."""
         ...
 
-    def deliver(self, parcel: Parcel) -> Delivered:
+    def deliver(self, parcel: NewSecret) -> DeliveredSecret:
         """Put the secret there, whole or not at all."""
         ...
 
@@ -58,7 +58,7 @@ class Destination(Protocol):
         ...
 
 
-class Kind(Protocol):
+class DestinationType(Protocol):
     """One kind of destination, a module: `rest` is what follows `KIND:` in a spec."""
 
     def check(self, rest: str) -> None:

@@ -20,7 +20,7 @@ from birthright.errors import HandoverError, UsageError
 from birthright.retirement.handover.credentials_file import KEY_ID, read_profiles, with_key
 from birthright.retirement.handover.folders import check_writable
 from birthright.retirement.handover.foreign import ask, files
-from birthright.retirement.handover.interface import Delivered, Destination, Owner, Parcel
+from birthright.retirement.handover.interface import DeliveredSecret, Destination, NewSecret, Owner
 from birthright.retirement.handover.template import (
     check_template,
     expanded,
@@ -95,7 +95,7 @@ class _Profile(msgspec.Struct, frozen=True):
             if not has_key(self.path):
                 self._check_free(_read(path), self.name)
 
-    def deliver(self, parcel: Parcel) -> Delivered:
+    def deliver(self, parcel: NewSecret) -> DeliveredSecret:
         """Write the profile; other writers wait meanwhile. Raises HandoverError."""
         name = for_key(self.name, parcel.access_key_id)
         path = _real(Path(for_key(self.path, parcel.access_key_id)))
@@ -110,7 +110,7 @@ class _Profile(msgspec.Struct, frozen=True):
             changed = with_key(before, name, parcel.access_key_id, stand_in)
             with files(lambda: _has(path, name, parcel.access_key_id)):
                 write_atomically(path, changed.replace(stand_in.encode(), _one_word(parcel.secret).encode()))
-        return Delivered(where=_where(name, str(path)))
+        return DeliveredSecret(where=_where(name, str(path)))
 
     def holds(self, access_key_id: str, token: str) -> bool | None:  # noqa: ARG002 - the id is in the file
         """Whether the profile has the key. Raises HandoverError, uncertain."""

@@ -1,16 +1,16 @@
 """All kinds of destinations, and the one line of text that names one: `KIND:REST`.
 
 Such a line is called a spec. It is the same in birthright.toml, on the command line and in plans. A new
-kind is a module here that is a `Kind`, and one line in KINDS.
+kind is a module here that is a `DestinationType`, and one line in KINDS.
 """
 
 from fnmatch import fnmatchcase
 
 from birthright.errors import UsageError
 from birthright.retirement.handover import age, command, existing_secret, profile, secrets_manager, ssm
-from birthright.retirement.handover.interface import Destination, Kind, Owner
+from birthright.retirement.handover.interface import Destination, DestinationType, Owner
 
-KINDS: dict[str, Kind] = {
+KINDS: dict[str, DestinationType] = {
     "secrets-manager": secrets_manager,
     "existing-secret": existing_secret,
     "ssm": ssm,
@@ -62,7 +62,7 @@ def actions(spec: str) -> tuple[tuple[str, str], ...]:
     return kind.actions(rest)
 
 
-def _read(spec: str) -> tuple[Kind, str]:
+def _read(spec: str) -> tuple[DestinationType, str]:
     """Take a spec apart. What it says is not repeated: somebody may have put a secret there."""
     if not spec.isprintable():
         raise UsageError("a hand-over destination is one line of text without control characters")

@@ -4,7 +4,7 @@ from typing import Any
 
 from birthright.errors import HandoverError
 from birthright.retirement.handover.foreign import ask, request_id, tell
-from birthright.retirement.handover.interface import Delivered, Owner, Parcel
+from birthright.retirement.handover.interface import DeliveredSecret, NewSecret, Owner
 from birthright.retirement.handover.value import stored_value
 
 _SERVICE = "secretsmanager"
@@ -34,7 +34,7 @@ def has_version(found: dict[str, Any] | None, token: str) -> bool:
     return found is not None and token in found.get("VersionIdsToStages", {})
 
 
-def put(owner: Owner, name: str, parcel: Parcel, where: str) -> Delivered:
+def put(owner: Owner, name: str, parcel: NewSecret, where: str) -> DeliveredSecret:
     """Add a version that becomes AWSCURRENT; the one before stays as AWSPREVIOUS. Raises HandoverError."""
     answer = tell(
         owner,
@@ -44,4 +44,4 @@ def put(owner: Owner, name: str, parcel: Parcel, where: str) -> Delivered:
         ClientRequestToken=parcel.token,
         SecretString=stored_value(owner, parcel),
     )
-    return Delivered(where=where, request_id=request_id(answer))
+    return DeliveredSecret(where=where, request_id=request_id(answer))

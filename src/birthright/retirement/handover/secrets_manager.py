@@ -10,7 +10,7 @@ import msgspec
 
 from birthright.errors import HandoverError, UsageError
 from birthright.retirement.handover.foreign import patiently, request_id, tell
-from birthright.retirement.handover.interface import Delivered, Destination, Owner, Parcel
+from birthright.retirement.handover.interface import DeliveredSecret, Destination, NewSecret, Owner
 from birthright.retirement.handover.secret_versions import describe, has_version, put
 from birthright.retirement.handover.tags import is_for, tags_of
 from birthright.retirement.handover.template import (
@@ -73,7 +73,7 @@ class _Secret(msgspec.Struct, frozen=True):
         """Refuse a secret of somebody else's, or one that is about to be deleted. Raises HandoverError."""
         self._find(self.name)
 
-    def deliver(self, parcel: Parcel) -> Delivered:
+    def deliver(self, parcel: NewSecret) -> DeliveredSecret:
         """Make the secret, or add a version to it; a repeat changes nothing. Raises HandoverError."""
         name = for_key(self.name, parcel.access_key_id)
         found = self._find(name)
@@ -86,7 +86,7 @@ class _Secret(msgspec.Struct, frozen=True):
                 failure = error
             found = self._made_meanwhile(name, failure)
         if has_version(found, parcel.token):
-            return Delivered(where=_where(name))
+            return DeliveredSecret(where=_where(name))
         return self._tagged(name, parcel, put(self.owner, name, parcel, _where(name)))
 
     def holds(self, access_key_id: str, token: str) -> bool | None:
@@ -111,7 +111,7 @@ class _Secret(msgspec.Struct, frozen=True):
             )
         return found
 
-    def _create(self, name: str, parcel: Parcel) -> Delivered:
+    def _create(self, name: str, parcel: NewSecret) -> DeliveredSecret:
         answer = tell(
             self.owner,
             _SERVICE,
@@ -122,7 +122,7 @@ class _Secret(msgspec.Struct, frozen=True):
             SecretString=stored_value(self.owner, parcel),
             Tags=tags_of(self.owner, parcel),
         )
-        return Delivered(where=_where(name), request_id=request_id(answer))
+        return DeliveredSecret(where=_where(name), request_id=request_id(answer))
 
     def _made_meanwhile(self, name: str, failure: HandoverError) -> dict[str, Any]:
         """Look at a secret that suddenly exists: it may be our own lost attempt."""
@@ -134,7 +134,7 @@ class _Secret(msgspec.Struct, frozen=True):
             raise failure
         return found
 
-    def _tagged(self, name: str, parcel: Parcel, delivered: Delivered) -> Delivered:
+    def _tagged(self, name: str, parcel: NewSecret, delivered: DeliveredSecret) -> DeliveredSecret:
         """Let the tags name the new key. The secret is there by now: tags that stay old are only told."""
         try:
             tell(self.owner, _SERVICE, "tag_resource", SecretId=name, Tags=tags_of(self.owner, parcel))

@@ -10,7 +10,7 @@ import msgspec
 
 from birthright.errors import HandoverError, UsageError
 from birthright.retirement.handover.foreign import ask, patiently, request_id, tell
-from birthright.retirement.handover.interface import Delivered, Destination, Owner, Parcel
+from birthright.retirement.handover.interface import DeliveredSecret, Destination, NewSecret, Owner
 from birthright.retirement.handover.tags import tags_of
 from birthright.retirement.handover.template import (
     arn_part,
@@ -86,7 +86,7 @@ class _Parameter(msgspec.Struct, frozen=True):
         if not has_key(self.name):
             self._kept(self.name)
 
-    def deliver(self, parcel: Parcel) -> Delivered:
+    def deliver(self, parcel: NewSecret) -> DeliveredSecret:
         """Make the parameter, or overwrite birthright's own. Raises HandoverError."""
         name = for_key(self.name, parcel.access_key_id)
         kept = self._kept(name)
@@ -98,7 +98,7 @@ class _Parameter(msgspec.Struct, frozen=True):
                     raise
                 failure = error
             if self._made_meanwhile(name, failure) == parcel.access_key_id:
-                return Delivered(where=_where(name))
+                return DeliveredSecret(where=_where(name))
         return self._tagged(name, parcel, self._put(name, parcel, Overwrite=True))
 
     def holds(self, access_key_id: str, token: str) -> bool | None:  # noqa: ARG002 - the description is enough
@@ -138,7 +138,7 @@ class _Parameter(msgspec.Struct, frozen=True):
                 return None
             wanted["NextToken"] = answer["NextToken"]
 
-    def _put(self, name: str, parcel: Parcel, **how: object) -> Delivered:
+    def _put(self, name: str, parcel: NewSecret, **how: object) -> DeliveredSecret:
         answer = tell(
             self.owner,
             "ssm",
@@ -149,7 +149,7 @@ class _Parameter(msgspec.Struct, frozen=True):
             Description=_description(parcel.access_key_id, self.owner),
             **how,
         )
-        return Delivered(where=_where(name), request_id=request_id(answer))
+        return DeliveredSecret(where=_where(name), request_id=request_id(answer))
 
     def _made_meanwhile(self, name: str, failure: HandoverError) -> str:
         """Look at a parameter that suddenly exists: it may be our own lost attempt."""
@@ -161,7 +161,7 @@ class _Parameter(msgspec.Struct, frozen=True):
             raise failure
         return kept
 
-    def _tagged(self, name: str, parcel: Parcel, delivered: Delivered) -> Delivered:
+    def _tagged(self, name: str, parcel: NewSecret, delivered: DeliveredSecret) -> DeliveredSecret:
         """Let the tags name the new key. The secret is there by now: tags that stay old are only told."""
         try:
             tell(

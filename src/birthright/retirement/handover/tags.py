@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from birthright.retirement.handover.interface import Owner, Parcel
+from birthright.retirement.handover.interface import NewSecret, Owner
 
 MANAGED_BY = "managed-by"
 BIRTHRIGHT = "birthright"
@@ -11,7 +11,7 @@ USER = "user"
 _LONGEST = 256
 
 
-def tags_of(owner: Owner, parcel: Parcel) -> list[dict[str, str]]:
+def tags_of(owner: Owner, parcel: NewSecret) -> list[dict[str, str]]:
     """Return the tags of a secret or parameter that birthright makes, as AWS takes them."""
     tags = {
         MANAGED_BY: BIRTHRIGHT,

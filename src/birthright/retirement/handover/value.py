@@ -7,11 +7,11 @@ The same key gives the same text, byte for byte: a repeated call then counts as 
 
 import json
 
-from birthright.retirement.handover.interface import Owner, Parcel
+from birthright.retirement.handover.interface import NewSecret, Owner
 from birthright.secret import Secret
 
 
-def stored_value(owner: Owner, parcel: Parcel) -> Secret:
+def stored_value(owner: Owner, parcel: NewSecret) -> Secret:
     """Write the JSON object kept by Secrets Manager, Parameter Store and age files."""
     return Secret(
         json.dumps(
@@ -25,7 +25,7 @@ def stored_value(owner: Owner, parcel: Parcel) -> Secret:
     )
 
 
-def told_value(owner: Owner, parcel: Parcel) -> Secret:
+def told_value(owner: Owner, parcel: NewSecret) -> Secret:
     """Write the JSON object that a command gets on its standard input."""
     return Secret(
         json.dumps(

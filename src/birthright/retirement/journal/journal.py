@@ -21,7 +21,7 @@ from birthright.retirement.journal.encoding import (
 )
 from birthright.retirement.journal.schema import chain, locks, retirements, steps
 from birthright.retirement.journal.trouble import damaged, translated
-from birthright.retirement.journal.verifying import Verification, verify
+from birthright.retirement.journal.verifying import JournalVerification, verify
 from birthright.retirement.journal.writing import Writer
 from birthright.retirement.model import WANTED_BACK, Retirement, Step
 
@@ -212,7 +212,7 @@ class Journal:
             for row in result.mappings():
                 yield self._step(dict(row))
 
-    def verify(self) -> Verification:
+    def verify(self) -> JournalVerification:
         """Check every step, every link, and that the retirements are the sum of their steps."""
         with self._read() as connection:
             return verify(connection)

@@ -13,7 +13,7 @@ _BATCH = 1000
 _COLUMNS = tuple(column.name for column in retirements.columns if column.name != "data")
 
 
-class Verification(msgspec.Struct, frozen=True, kw_only=True):
+class JournalVerification(msgspec.Struct, frozen=True, kw_only=True):
     """What a check found.
 
     steps: how many are whole, from the first on. problem: the first that is not, in words; None if all is
@@ -30,7 +30,7 @@ class _BrokenError(Exception):
     """The first broken link; its text says where and what."""
 
 
-def verify(connection: Connection) -> Verification:
+def verify(connection: Connection) -> JournalVerification:
     """Check the journal as one reading transaction sees it."""
     walk = _Walk()
     query = select(steps).order_by(steps.c.seq)
@@ -43,8 +43,8 @@ def verify(connection: Connection) -> Verification:
             walk.retirement(row)
         walk.end()
     except _BrokenError as broken:
-        return Verification(steps=walk.seq, problem=str(broken), head=walk.digest)
-    return Verification(steps=walk.seq, problem=None, head=walk.digest)
+        return JournalVerification(steps=walk.seq, problem=str(broken), head=walk.digest)
+    return JournalVerification(steps=walk.seq, problem=None, head=walk.digest)
 
 
 class _Walk:

@@ -21,7 +21,7 @@ _ARN = re.compile(r"arn:([a-z-]+):iam::([0-9]{12}):user/(?:[!-~]*/)?([^/]+)", re
 _LAST_USE = ("last_used_at", "ever_used")
 
 
-class Choices(msgspec.Struct, frozen=True, kw_only=True):
+class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a person wants planned, and how.
 
     policies: whose findings count; none named: all. accounts, users: patterns, of which one must match;
@@ -81,7 +81,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
         return self.user_name == ROOT_NAME or self.user_arn.endswith(":root")
 
 
-def candidates_of(document: "Document", choices: Choices) -> list[Candidate]:
+def candidates_of(document: "Document", choices: PlanRequest) -> list[Candidate]:
     """Gather what the failing findings ask for, by account, user and key; the filters are applied."""
     siblings = _keys_by_user(document.findings)
     waivers = _waivers(document)
@@ -107,7 +107,7 @@ def needed(findings: "Iterable[Finding]") -> "Iterator[Finding]":
             yield finding
 
 
-def unmatched(document: "Document", choices: Choices) -> list[str]:
+def unmatched(document: "Document", choices: PlanRequest) -> list[str]:
     """Name the filters that match no failing finding, as they are written on the command line."""
     findings = list(_asking(document.findings, msgspec.structs.replace(choices, policies=())))
     tests: tuple[tuple[str, Sequence[str], Callable[[Finding, str], bool]], ...] = (
@@ -124,7 +124,7 @@ def unmatched(document: "Document", choices: Choices) -> list[str]:
     ]
 
 
-def _asking(findings: "Iterable[Finding]", choices: Choices) -> "Iterator[Finding]":
+def _asking(findings: "Iterable[Finding]", choices: PlanRequest) -> "Iterator[Finding]":
     for finding in findings:
         if finding.verdict == "fail" and finding.remedy != "none":
             if choices.policies and finding.policy not in choices.policies:
@@ -132,7 +132,7 @@ def _asking(findings: "Iterable[Finding]", choices: Choices) -> "Iterator[Findin
             yield finding
 
 
-def _wanted(finding: "Finding", choices: Choices) -> bool:
+def _wanted(finding: "Finding", choices: PlanRequest) -> bool:
     user = finding.user_name or ""
     return (
         (not choices.accounts or any(fnmatchcase(finding.account_id, p) for p in choices.accounts))

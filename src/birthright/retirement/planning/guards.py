@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from birthright.retirement.model import Terms
-from birthright.retirement.planning.candidates import Candidate, Choices, Sibling
+from birthright.retirement.planning.candidates import Candidate, PlanRequest, Sibling
 from birthright.text import printable
 from birthright.times import format_duration, format_instant
 
@@ -36,7 +36,7 @@ class Rules(msgspec.Struct, frozen=True):
     """What the guards go by; `as_of` is the scan's instant, UTC."""
 
     terms: Terms
-    choices: Choices
+    choices: PlanRequest
     as_of: datetime
 
 

@@ -13,7 +13,7 @@ from birthright.retirement.planning.guards import Refusal
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
-class Limits(msgspec.Struct, frozen=True):
+class PlanLimits(msgspec.Struct, frozen=True):
     """The most keys of one account in one plan: a number, and a share of its active keys."""
 
     max_keys: int
@@ -21,7 +21,7 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 def beyond(
-    keys: Sequence[Candidate], limits: Limits, active: Mapping[str, int]
+    keys: Sequence[Candidate], limits: PlanLimits, active: Mapping[str, int]
 ) -> dict[tuple[str, str | None], Refusal]:
     """Return which keys are too many, by account and key id, with why.
 
@@ -45,7 +45,7 @@ def beyond(
     return refused
 
 
-def _too_many(limits: Limits, active: int | None, kept: int, kept_active: int) -> Refusal | None:
+def _too_many(limits: PlanLimits, active: int | None, kept: int, kept_active: int) -> Refusal | None:
     """Say why one more would be too many; `kept_active` is -1 for a key that is not active."""
     if active is None:
         if not kept:
@@ -69,7 +69,7 @@ def _too_many(limits: Limits, active: int | None, kept: int, kept_active: int) -
     )
 
 
-def _share(limits: Limits, active: int) -> int:
+def _share(limits: PlanLimits, active: int) -> int:
     """Return how many active keys the share allows, at least one; exactly, as a person reads 0.29."""
     return max(1, int(Fraction(str(limits.max_share)) * active))
 

@@ -14,9 +14,9 @@ from birthright import __version__
 from birthright.errors import UsageError
 from birthright.retirement.model import Action, FindingRef, KeyFacts, Terms
 from birthright.retirement.planning import aws_cli
-from birthright.retirement.planning.candidates import Candidate, Choices, candidates_of
+from birthright.retirement.planning.candidates import Candidate, PlanRequest, candidates_of
 from birthright.retirement.planning.guards import Refusal, Rules, refusal
-from birthright.retirement.planning.limits import Limits, beyond
+from birthright.retirement.planning.limits import PlanLimits, beyond
 from birthright.times import format_duration, format_instant
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(item for item in self.items if item.action == action)
 
 
-def build_plan(document: "Document", terms: Terms, choices: Choices, now: datetime) -> Plan:
+def build_plan(document: "Document", terms: Terms, choices: PlanRequest, now: datetime) -> Plan:
     """Plan what the document's failing findings ask for; `now` is UTC, whole seconds.
 
     Raises UsageError for a hand-over that can never work, and an expiry that no calendar has.
@@ -134,7 +134,7 @@ def _active(document: "Document") -> dict[str, int]:
 def _items(candidates: Sequence[Candidate], rules: Rules, active: dict[str, int]) -> tuple[Item, ...]:
     made = [_item(key, rules) for key in candidates]
     touched = [key for key, item in zip(candidates, made, strict=True) if item.action != "refuse"]
-    limits = Limits(rules.choices.max_keys, rules.choices.max_share)
+    limits = PlanLimits(rules.choices.max_keys, rules.choices.max_share)
     too_many = beyond(touched, limits, active)
     kept = [
         _refused(key, too_many[key.account_id, key.access_key_id])

@@ -9,12 +9,12 @@ from birthright.atomic import write_atomically
 from birthright.errors import PlanError
 from birthright.retirement.planning.plan import PLAN_SCHEMA, Plan, digest_of
 from birthright.times import format_instant
-from birthright.versioned import Form, read_versioned
+from birthright.versioned import VersionedFormat, read_versioned
 
 _SHORTEST, _LONGEST_WAIT = timedelta(seconds=1), timedelta(days=3653)
 _AGAIN = "make a new one with 'birthright plan'"
 # A plan of ten thousand keys has forty million bytes.
-_FORM = Form(
+_FORM = VersionedFormat(
     schema=PLAN_SCHEMA, otherwise="is not a plan", error=PlanError, hint=_AGAIN, longest=256 * 1024 * 1024
 )
 

@@ -7,11 +7,11 @@ from typing import TextIO
 import msgspec
 
 from birthright.retirement.journal.journal import Journal
-from birthright.retirement.journal.verifying import Verification
+from birthright.retirement.journal.verifying import JournalVerification
 from birthright.retirement.model import Retirement, Step
 
 
-class Change(msgspec.Struct, frozen=True):
+class RecordedChange(msgspec.Struct, frozen=True):
     """One key's retirement and all its steps, in order."""
 
     retirement: Retirement
@@ -22,7 +22,7 @@ class TicketChanges(msgspec.Struct, frozen=True):
     """The changes made under one ticket, oldest first; `ticket` is empty for those without."""
 
     ticket: str
-    changes: tuple[Change, ...]
+    changes: tuple[RecordedChange, ...]
 
 
 class ChangeRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ class ChangeRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     journal: str
     as_of: datetime
-    verification: Verification
+    verification: JournalVerification
     tickets: tuple[TicketChanges, ...]
 
 
@@ -42,9 +42,9 @@ Renderer = Callable[[ChangeRecord, TextIO], None]
 
 def collect(journal: Journal, retirements: list[Retirement], as_of: datetime) -> ChangeRecord:
     """Read the steps of these retirements and put them together by ticket. Raises JournalError."""
-    grouped: dict[str, list[Change]] = {}
+    grouped: dict[str, list[RecordedChange]] = {}
     for retirement in retirements:
-        change = Change(retirement, tuple(journal.steps(retirement.id)))
+        change = RecordedChange(retirement, tuple(journal.steps(retirement.id)))
         grouped.setdefault(retirement.ticket, []).append(change)
     return ChangeRecord(
         journal=journal.place,

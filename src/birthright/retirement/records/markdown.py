@@ -8,7 +8,7 @@ from typing import TextIO
 import msgspec
 
 from birthright.retirement.model import KeyFacts, Retirement, Step
-from birthright.retirement.records.interface import Change, ChangeRecord
+from birthright.retirement.records.interface import ChangeRecord, RecordedChange
 from birthright.text import printable
 from birthright.times import format_duration, format_instant
 
@@ -48,7 +48,7 @@ def _lines(record: ChangeRecord) -> Iterator[str]:
             yield from _change(change)
 
 
-def _change(change: Change) -> Iterator[str]:
+def _change(change: RecordedChange) -> Iterator[str]:
     retirement = change.retirement
     yield ""
     key, user = escaped(retirement.access_key_id), escaped(retirement.user_name)
