@@ -12,10 +12,11 @@ import duckdb
 
 from birthright.facts.model import Coverage
 from birthright.facts.schema import ACCESS_KEYS, COVERAGE, PRINCIPALS, READ, to_table
-from birthright.findings.document import Judging, build_document
+from birthright.findings.document import build_document
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.pack import choose, load_pack
 from birthright.scans.record import ScanInfo
+from birthright.scans.request import Judging
 from measure import Row, run
 
 KEYS = 5_000_000

@@ -16,13 +16,12 @@ import msgspec
 
 from birthright.fleet.counts import ScanProgress
 from birthright.fleet.dask_engine import read_with, workers_at
-from birthright.fleet.listing import AccountSelection
-from birthright.fleet.run import Fleet, ManyAccounts
+from birthright.fleet.run import Fleet
 from birthright.sandbox import Sandbox
 from birthright.scans.record import ScanInfo, new_scan_id
+from birthright.scans.request import AccountSelection, ManyAccounts, ReadOptions
 from birthright.scans.store import FolderStore
 from birthright.scans.writer import ScanWriter
-from birthright.sources.account import Options
 from birthright.times import now
 
 _ACCOUNTS, _USERS, _TIMES = 300, 1000, 2
@@ -49,7 +48,7 @@ async def _read(workers: int, times: int) -> None:
 
 
 def _fleet(folder: Path, number: int) -> Fleet:
-    orders = ManyAccounts(AccountSelection(org=True), options=Options(depth="report"))
+    orders = ManyAccounts(AccountSelection(org=True), options=ReadOptions(depth="report"))
     as_of = now() + timedelta(seconds=number)
     info = ScanInfo(
         id=new_scan_id(as_of),

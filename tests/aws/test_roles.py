@@ -11,12 +11,14 @@ import pytest
 import time_machine
 
 from account_helpers import Canned
-from birthright.aws.roles import Role, Roles
+from birthright.aws.role import Role
+from birthright.aws.roles import Roles
 from birthright.aws.session import AwsSession
 from birthright.aws.signing import Credentials
 from birthright.errors import AccessDeniedError, AnswerError, CredentialsError
 from birthright.sandbox import Sandbox
-from birthright.sources.account import Options, collect
+from birthright.scans.request import ReadOptions
+from birthright.sources.account import collect
 from birthright.times import format_instant, now
 from fleet_helpers import entered
 
@@ -138,7 +140,7 @@ def test_a_long_read_outlives_its_credentials(box: Sandbox) -> None:
             for passed in (0, 700, 1400, 2100):
                 clock.move_to(start + timedelta(seconds=passed))
                 box.clock.advance(timedelta(seconds=700))
-                facts = (await collect(session, Options(), now())).facts
+                facts = (await collect(session, ReadOptions(), now())).facts
                 assert {line.status for line in facts.coverage} == {"ok"}
             assert session.sts.calls["AssumeRole"] == 4
 

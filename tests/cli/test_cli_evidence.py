@@ -26,9 +26,9 @@ from cryptography.hazmat.primitives.serialization import (
 from birthright.cli.evidence import command
 from birthright.evidence.bundle import BundleRequest, make_bundle
 from birthright.evidence.verifying import verify_bundle
-from birthright.findings.document import Judging
 from birthright.retirement.journal.opening import open_journal
 from birthright.sandbox import Sandbox
+from birthright.scans.request import Judging
 from cli_helpers import Birthright
 from evidence_helpers import (
     BORN,

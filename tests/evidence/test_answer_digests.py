@@ -16,9 +16,9 @@ from birthright.policies.engine import Engine
 from birthright.policies.evaluator import Evaluator
 from birthright.sandbox import Sandbox
 from birthright.scans.record import ScanInfo, load_info, load_tables, report_files
+from birthright.scans.request import ReadOptions
 from birthright.scans.store import FolderStore
 from birthright.scans.writer import ScanWriter, parquet_of, save_scan
-from birthright.sources.account import Options
 from birthright.sources.files import collect_files
 from evidence_helpers import ACCOUNT, AS_OF, REPORT, account, saved
 
@@ -46,7 +46,7 @@ def client(box: Sandbox) -> Any:  # noqa: ANN401 - boto3's clients have no types
 
 def test_the_reports_digest_is_of_its_bytes(box: Sandbox) -> None:
     """Whoever downloads the same report gets the same digest."""
-    facts = scan(box, Options(raw=True))
+    facts = scan(box, ReadOptions(raw=True))
     content = client(box).get_credential_report()["Content"]
     assert digests(facts)["GetCredentialReport"] == hashlib.sha256(content).hexdigest()
     assert facts.report == content
@@ -56,7 +56,7 @@ def test_the_reports_digest_is_of_its_bytes(box: Sandbox) -> None:
 def test_a_report_that_cannot_be_read_is_kept(box: Sandbox) -> None:
     """Its digest is of its own bytes, as that of any other; what is not known of it stays unknown."""
     box.faults.add("report-body", body="user,arn\nx,y")
-    facts = scan(box, Options(raw=True))
+    facts = scan(box, ReadOptions(raw=True))
     assert statuses(facts)["GetCredentialReport"] == "failed"
     assert facts.report == b"user,arn\nx,y"
     assert digests(facts)["GetCredentialReport"] == hashlib.sha256(facts.report).hexdigest()
@@ -67,7 +67,7 @@ def test_the_same_answers_have_the_same_digests(box: Sandbox) -> None:
     first = digests(scan(box))
     assert set(first) == {"GetCredentialReport", "ListUsers", "ListAccessKeys", "GetAccessKeyLastUsed"}
     assert all(first.values())
-    assert digests(scan(box, Options(max_in_flight=1))) == first
+    assert digests(scan(box, ReadOptions(max_in_flight=1))) == first
     iam = client(box)
     user = _other_user(iam, box)
     iam.update_access_key(UserName=user, AccessKeyId=_keys(iam, user)[0], Status="Inactive")

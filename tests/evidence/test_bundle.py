@@ -15,10 +15,10 @@ import pytest
 from birthright.errors import StoreError, UsageError
 from birthright.evidence.bundle import BundleRequest, make_bundle
 from birthright.evidence.signing import fingerprint
-from birthright.findings.document import Judging
 from birthright.findings.model import Document
 from birthright.retirement.journal.opening import open_journal
 from birthright.scans.record import ScanInfo, load_tables
+from birthright.scans.request import Judging
 from birthright.scans.store import FolderStore
 from birthright.scans.writer import ScanWriter
 from evidence_helpers import (

@@ -13,12 +13,7 @@ from hypothesis import strategies as st
 from birthright.errors import StoreError
 from birthright.facts.model import AccessKey, Coverage, Principal
 from birthright.facts.schema import READ, to_table
-from birthright.findings.document import (
-    Judging,
-    build_document,
-    by_subject,
-    overrides_of,
-)
+from birthright.findings.document import build_document, by_subject, overrides_of
 from birthright.findings.grading import exit_code
 from birthright.findings.model import AccountSummary, Document, Finding, Remedy
 from birthright.policies.evaluator import Evaluator
@@ -26,6 +21,7 @@ from birthright.policies.pack import choose, load_pack
 from birthright.reports.formats import renderer
 from birthright.reports.interface import Report
 from birthright.scans.record import ScanInfo
+from birthright.scans.request import Judging
 
 if TYPE_CHECKING:
     from birthright.policies.page import Page

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from birthright.errors import PageError
 from birthright.facts.model import AccessKey, Account, Coverage, Principal
 from birthright.facts.schema import TABLES, to_table
-from birthright.findings.document import Judging, build_document
+from birthright.findings.document import build_document
 from birthright.findings.grading import exit_code
 from birthright.findings.model import AccountSummary, Document, OuSummary
 from birthright.findings.stream import Findings
@@ -24,6 +24,7 @@ from birthright.policies.page import Page, parse_page
 from birthright.reports.formats import FORMATS, renderer
 from birthright.reports.interface import Report
 from birthright.scans.record import ScanInfo
+from birthright.scans.request import Judging
 from policy_helpers import PAGE
 
 if TYPE_CHECKING:

@@ -20,12 +20,12 @@ from birthright.facts.model import Account
 from birthright.fleet import dask_engine as spread
 from birthright.fleet.counts import ScanProgress
 from birthright.fleet.dask_engine import Task, _for_workers, read_batch, read_with, workers_at
-from birthright.fleet.listing import AccountSelection, Batch
-from birthright.fleet.reading import ConcurrencyLimits
-from birthright.fleet.run import Fleet, ManyAccounts
+from birthright.fleet.listing import Batch
+from birthright.fleet.run import Fleet
 from birthright.fleet.target import Target
 from birthright.sandbox import Sandbox
 from birthright.scans.record import load_info
+from birthright.scans.request import AccountSelection, ConcurrencyLimits, ManyAccounts
 from birthright.scans.store import FolderStore
 from birthright.scans.writer import ScanWriter
 from birthright.times import now

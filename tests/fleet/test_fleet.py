@@ -9,20 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from birthright.aws.roles import Role
+from birthright.aws.role import Role
 from birthright.errors import CredentialsError, ReadError, UsageError
 from birthright.facts.model import Account
 from birthright.fleet.account_access import AccountAccess
 from birthright.fleet.accounts_file import load_accounts
-from birthright.fleet.listing import AccountSelection
-from birthright.fleet.reading import ConcurrencyLimits
-from birthright.fleet.run import ManyAccounts
 from birthright.fleet.target import Target
 from birthright.sandbox import Sandbox
 from birthright.scans.record import ScanInfo
+from birthright.scans.request import AccountSelection, ConcurrencyLimits, ManyAccounts, ReadOptions
 from birthright.scans.store import FolderStore
 from birthright.scans.writer import ScanWriter
-from birthright.sources.account import Options
 from fleet_helpers import (
     ORG,
     Rows,
@@ -189,7 +186,7 @@ def test_troubles_stay_where_they_are(
     role = box.faults.add("access-denied", action="AssumeRole", accounts_share=0.2)
     keys = box.faults.add("access-denied", action="ListAccessKeys", accounts_share=0.2)
     report = box.faults.add("report-never-completes", accounts_share=0.2)
-    options = Options(report_deadline=timedelta(seconds=1))
+    options = ReadOptions(report_deadline=timedelta(seconds=1))
     began = time.monotonic()
     info = read(box, tmp_path, ManyAccounts(ORG, options=options), plain[0].as_of)
     assert time.monotonic() - began < 15

@@ -11,10 +11,9 @@ from birthright.facts.model import Account, AccountFacts, Coverage
 from birthright.fleet import reading
 from birthright.fleet.choosing import skipped
 from birthright.fleet.outage import Outage
-from birthright.fleet.reading import ConcurrencyLimits
-from birthright.fleet.run import ManyAccounts
 from birthright.fleet.target import Target
 from birthright.sandbox import Sandbox
+from birthright.scans.request import ConcurrencyLimits, ManyAccounts
 from birthright.scans.store import FolderStore
 from birthright.scans.writer import ScanWriter
 from fleet_helpers import ORG, begin, by_account, entered, fleet_of, go, ids, status_of

@@ -8,7 +8,7 @@ import pytest
 from birthright.errors import StoreError
 from birthright.fleet import part_buffer as gathering
 from birthright.fleet.part_buffer import PartBuffer, part_name
-from birthright.fleet.run import ManyAccounts
+from birthright.scans.request import ManyAccounts
 from birthright.scans.store import FolderStore
 from birthright.scans.writer import ScanWriter
 from fleet_helpers import ORG, begin, facts, go, ids

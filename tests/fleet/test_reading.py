@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from birthright.facts.model import Account, AccountFacts
-from birthright.fleet.reading import Budget, ConcurrencyLimits, WorkerSlots, read_all
+from birthright.fleet.reading import Budget, WorkerSlots, read_all
 from birthright.fleet.target import Target
+from birthright.scans.request import ConcurrencyLimits
 from fleet_helpers import facts, ids
 
 

@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 
 from birthright.errors import ReadError, StoreError, UsageError
-from birthright.fleet.reading import ConcurrencyLimits
-from birthright.fleet.run import ManyAccounts
 from birthright.sandbox import Sandbox
 from birthright.scans.record import find_scan, list_scans, list_unfinished, load_info, load_tables
+from birthright.scans.request import ConcurrencyLimits, ManyAccounts
 from birthright.scans.store import FolderStore
 from birthright.scans.writer import ScanWriter
 from birthright.times import now

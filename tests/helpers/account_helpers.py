@@ -14,13 +14,14 @@ import pytest
 from birthright.aws.session import AwsSession
 from birthright.facts.model import AccountFacts, Coverage
 from birthright.sandbox import Sandbox, SandboxCredentials
-from birthright.sources.account import Options, collect_account
+from birthright.scans.request import ReadOptions
+from birthright.sources.account import collect_account
 from birthright.times import now
 
 
 def scan(
     box: Sandbox,
-    options: Options | None = None,
+    options: ReadOptions | None = None,
     credentials: SandboxCredentials | None = None,
     as_of: datetime | None = None,
 ) -> AccountFacts:
@@ -34,13 +35,13 @@ def scan(
 
 
 def scan_in(
-    environment: dict[str, str], options: Options | None = None, as_of: datetime | None = None
+    environment: dict[str, str], options: ReadOptions | None = None, as_of: datetime | None = None
 ) -> AccountFacts:
     """Read the account of an environment."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        return asyncio.run(collect_account(AwsSession(), options or Options(), as_of or now()))
+        return asyncio.run(collect_account(AwsSession(), options or ReadOptions(), as_of or now()))
 
 
 def coverage(facts: AccountFacts) -> dict[str, Coverage]:

@@ -15,10 +15,10 @@ from birthright.evidence.archive import member, pieces
 from birthright.evidence.bundle import BundleRequest, BundleResult, make_bundle
 from birthright.evidence.verifying import BundleVerification, verify_bundle
 from birthright.facts.model import AccessKey, AccountFacts, Coverage, Principal
-from birthright.findings.document import Judging
 from birthright.policies.pack import load_pack
 from birthright.policies.page import Page
 from birthright.scans.record import ScanInfo
+from birthright.scans.request import Judging
 from birthright.scans.store import FolderStore
 from birthright.scans.writer import save_scan
 

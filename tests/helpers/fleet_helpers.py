@@ -20,13 +20,12 @@ from birthright.cli.main import _without_groups
 from birthright.facts.model import AccountFacts, Coverage, Principal
 from birthright.facts.schema import TABLES, to_table
 from birthright.fleet.counts import ScanProgress
-from birthright.fleet.listing import AccountSelection
-from birthright.fleet.run import Fleet, ManyAccounts
+from birthright.fleet.run import Fleet
 from birthright.sandbox import Sandbox
 from birthright.scans.record import ScanInfo, load_tables, new_scan_id
+from birthright.scans.request import AccountSelection, ManyAccounts, ReadOptions
 from birthright.scans.store import FolderStore, Store
 from birthright.scans.writer import ScanWriter
-from birthright.sources.account import Options
 from birthright.times import now
 
 ORG = AccountSelection(org=True)
@@ -133,7 +132,7 @@ def _ordered(tables: Rows) -> Rows:
     return {name: sorted(rows, key=repr) for name, rows in sorted(tables.items())}
 
 
-def alone(box: Sandbox, account_id: str, as_of: datetime, options: Options | None = None) -> Rows:
+def alone(box: Sandbox, account_id: str, as_of: datetime, options: ReadOptions | None = None) -> Rows:
     """Read one account through its role as a scan of that account alone would, with boto3's AssumeRole."""
     environment = box.environment()
     if account_id != box.account_id:

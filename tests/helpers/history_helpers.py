@@ -7,7 +7,7 @@ import msgspec
 
 from birthright.facts.model import AccessKey, Account, AccountFacts, Coverage, Principal
 from birthright.facts.schema import TABLES, to_table
-from birthright.findings.document import Judging, build_document
+from birthright.findings.document import build_document
 from birthright.findings.model import Document
 from birthright.history.compare import compare
 from birthright.history.earlier import Baseline, EarlierScan
@@ -15,6 +15,7 @@ from birthright.history.ledger import ledger_of
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.pack import choose, load_pack
 from birthright.scans.record import ScanInfo
+from birthright.scans.request import Judging
 from birthright.scans.store import FolderStore
 from birthright.scans.writer import save_scan
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from birthright.errors import StoreError, UsageError
-from birthright.findings.document import Judging, build_document
+from birthright.findings.document import build_document
 from birthright.findings.model import Document
 from birthright.history import earlier as past_module
 from birthright.history.compare import compare
@@ -21,6 +21,7 @@ from birthright.policies.page import parse_page
 from birthright.reports.formats import renderer
 from birthright.reports.interface import Report
 from birthright.scans.record import ScanInfo
+from birthright.scans.request import Judging
 from birthright.scans.store import FolderStore
 from birthright.scans.writer import save_scan
 from history_helpers import ACCOUNTS, BORN, PAGES, counts, facts, instant, saved, states

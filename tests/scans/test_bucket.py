@@ -11,11 +11,11 @@ import pytest
 
 from birthright.cli.main import run as birthright
 from birthright.errors import StoreError, UsageError
-from birthright.fleet.run import ManyAccounts
 from birthright.sandbox import Sandbox
 from birthright.scans.bucket import BucketStore
 from birthright.scans.opening import open_store
 from birthright.scans.record import ScanInfo, find_scan, list_scans, list_unfinished, scan_dir
+from birthright.scans.request import ManyAccounts
 from birthright.scans.store import FolderStore
 from birthright.scans.writer import ScanWriter, save_scan
 from fleet_helpers import AS_OF, ORG, begin, entered, facts, facts_in, fleet_of, go, ids, names_in, steady

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from birthright.errors import StoreError, UsageError
 from birthright.facts.model import Account
-from birthright.fleet.run import ManyAccounts
 from birthright.scans.record import ScanInfo, facts_files, load_info, load_tables
+from birthright.scans.request import ManyAccounts
 from birthright.scans.store import FolderStore
 from birthright.scans.writer import ScanWriter
 from birthright.times import now
@@ -33,7 +33,7 @@ from birthright.times import now
 from fleet_helpers import ORG, begin, facts
 from birthright.errors import StoreError
 from birthright.scans.store import FolderStore
-from birthright.fleet.run import ManyAccounts
+from birthright.scans.request import ManyAccounts
 import birthright.facts.schema, pyarrow.parquet
 
 writer = begin(FolderStore(Path(sys.argv[1])), ManyAccounts(ORG))

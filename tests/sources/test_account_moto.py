@@ -10,7 +10,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from account_helpers import ALL_OK, coverage, scan_in, statuses
-from birthright.sources.account import Options
+from birthright.scans.request import ReadOptions
 
 MOTO_ACCOUNT = "123456789012"
 
@@ -93,7 +93,7 @@ def test_a_report_of_2015_is_told(moto: dict[str, str], iam: Any) -> None:  # no
     """The GeneratedTime of moto is always 2015: coverage says so. There is no root row."""
     iam.create_user(UserName="one")
     key = _key(iam, "one")
-    facts = scan_in(moto, Options(depth="report"))
+    facts = scan_in(moto, ReadOptions(depth="report"))
     line = coverage(facts)["GetCredentialReport"]
     assert line.status == "partial"
     assert line.report_generated_at is not None

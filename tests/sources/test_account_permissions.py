@@ -6,7 +6,7 @@ import pytest
 
 from account_helpers import scan, statuses
 from birthright.sandbox import Sandbox
-from birthright.sources.account import Options
+from birthright.scans.request import ReadOptions
 from birthright.sources.permissions import read_policy
 
 Depth = Literal["report", "keys"]
@@ -30,7 +30,7 @@ CASES = [(depth, dropped) for depth in DEPTHS for dropped in _actions(depth)]
 def test_the_policy_is_enough(depth: Depth) -> None:
     """A key that may do exactly what is printed reads everything, without a refusal."""
     with Sandbox(users=60).running() as box:
-        facts = scan(box, Options(depth=depth), box.new_credentials("auditor", *_actions(depth)))
+        facts = scan(box, ReadOptions(depth=depth), box.new_credentials("auditor", *_actions(depth)))
         assert set(statuses(facts).values()) == {"ok"}
         assert not box.errors
         assert {f"iam:{action}" for action in box.calls} == set(_actions(depth))
@@ -41,7 +41,7 @@ def test_the_policy_is_the_least(depth: Depth, dropped: str) -> None:
     """Without any one of its actions something is denied, and coverage names it."""
     with Sandbox(users=60).running() as box:
         allowed = [action for action in _actions(depth) if action != dropped]
-        facts = scan(box, Options(depth=depth), box.new_credentials("auditor", *allowed))
+        facts = scan(box, ReadOptions(depth=depth), box.new_credentials("auditor", *allowed))
         denied = [line for line in facts.coverage if line.status == "denied"]
         assert [dropped in line.detail for line in denied] == [True]
 

@@ -15,10 +15,11 @@ from birthright.errors import CredentialsError
 from birthright.facts.model import AccountFacts
 from birthright.sandbox import Sandbox, SandboxCredentials
 from birthright.sandbox.faults import Kind
-from birthright.sources.account import Options, collect_account
+from birthright.scans.request import ReadOptions
+from birthright.sources.account import collect_account
 from birthright.times import now
 
-QUICK = Options(report_deadline=timedelta(seconds=1))
+QUICK = ReadOptions(report_deadline=timedelta(seconds=1))
 
 
 def _keys(facts: AccountFacts) -> set[str | None]:
@@ -90,7 +91,7 @@ def test_short_pages_are_followed() -> None:
     """A page may hold one user or one key; all are found, each once."""
     with Sandbox(users=60).running() as box:
         box.faults.add("short-pages", size=1)
-        facts = scan(box, Options(all_users=True))
+        facts = scan(box, ReadOptions(all_users=True))
         assert statuses(facts).items() >= ALL_OK.items()
         assert box.calls["ListUsers"] == len(box.account().users)
         found = [key.access_key_id for key in facts.access_keys if not key.is_root]
@@ -293,7 +294,7 @@ def test_wrong_credentials(depth: str) -> None:
             SandboxCredentials(box.credentials.access_key_id, "wrong", "token"),
         ):
             with pytest.raises(CredentialsError) as caught:
-                scan(box, Options(depth="report" if depth == "report" else "keys"), wrong)
+                scan(box, ReadOptions(depth="report" if depth == "report" else "keys"), wrong)
             assert "\n" not in str(caught.value)
         assert box.calls["GetCallerIdentity"] == 0
 
@@ -335,7 +336,7 @@ def test_as_few_calls_as_can_be() -> None:
 def test_depth_report_is_two_calls() -> None:
     """With a cached report: generate, get, and nothing else, not even STS."""
     with Sandbox(users=60).running() as box:
-        facts = scan(box, Options(depth="report"))
+        facts = scan(box, ReadOptions(depth="report"))
         assert box.calls == {"GenerateCredentialReport": 1, "GetCredentialReport": 1}
         assert statuses(facts) == {"GetCredentialReport": "ok"}
         assert {line.account_id for line in facts.coverage} == {box.account_id}
@@ -352,7 +353,7 @@ def test_the_reports_age_is_that_of_the_scan() -> None:
             (timedelta(days=9), "9 d"),
             (-timedelta(hours=1), "0 s"),
         ):
-            facts = scan(box, Options(depth="report"), as_of=made.generated_at + age)
+            facts = scan(box, ReadOptions(depth="report"), as_of=made.generated_at + age)
             assert coverage(facts)["GetCredentialReport"].detail == f"made {told} ago"
 
 
@@ -413,7 +414,7 @@ def test_stopping_leaves_nothing(how: str) -> None:
             patch.setenv(name, value)
 
         async def stopped() -> set[asyncio.Task[object]]:
-            task = asyncio.create_task(collect_account(AwsSession(), Options(), now()))
+            task = asyncio.create_task(collect_account(AwsSession(), ReadOptions(), now()))
             while box.calls["ListAccessKeys"] < 5:  # noqa: ASYNC110 - the sandbox runs in a thread
                 await asyncio.sleep(0.005)
             if how == "interrupt":

@@ -20,7 +20,8 @@ from botocore.awsrequest import AWSRequest, AWSResponse
 
 from birthright.aws.session import AwsSession, Endpoint, translated
 from birthright.errors import BirthrightError, CredentialsError, ReadError, UsageError
-from birthright.sources.account import Options, collect_account
+from birthright.scans.request import ReadOptions
+from birthright.sources.account import collect_account
 from birthright.times import now
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
@@ -198,7 +199,7 @@ def test_sso_with_an_impossible_region(configure: Configure) -> None:
     """A setting that only comes to light when credentials are first needed is one line, not a group."""
     configure(SSO.replace("sso_region = us-east-1", "sso_region = not/a/region"))
     with pytest.raises(BirthrightError) as caught:
-        asyncio.run(collect_account(AwsSession("work"), Options(), now()))
+        asyncio.run(collect_account(AwsSession("work"), ReadOptions(), now()))
     assert isinstance(caught.value, UsageError | CredentialsError)
     assert "\n" not in str(caught.value)
 

@@ -11,7 +11,7 @@ from account_helpers import ALL_OK, scan, statuses
 from birthright.sandbox import Sandbox
 from birthright.sandbox.account import Key, User
 from birthright.sandbox.report import Style
-from birthright.sources.account import Options
+from birthright.scans.request import ReadOptions
 
 Row = tuple[str, str | None, datetime | None, datetime | None, str | None]
 Truth = dict[str, Row]
@@ -62,7 +62,7 @@ def _row(user: User, key: Key) -> Row:
 def test_asking_for_all_users_finds_all_keys(seed: int) -> None:
     """With all_users also the first key of a user whom the report shows without."""
     with Sandbox(users=70, seed=seed).running() as box:
-        facts = scan(box, Options(all_users=True))
+        facts = scan(box, ReadOptions(all_users=True))
         assert {key.access_key_id for key in facts.access_keys if not key.is_root} == _truth(box).keys()
 
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from birthright.aws.session import AwsSession
 from birthright.facts.model import AccessKey, AccountFacts
 from birthright.sandbox.sandbox import Sandbox
-from birthright.sources.account import Options, collect_account
+from birthright.scans.request import ReadOptions
+from birthright.sources.account import collect_account
 from birthright.sources.files import collect_files
 from birthright.times import now
 
@@ -26,7 +27,7 @@ def test_files_made_from_an_account_give_its_facts(seed: int, users: int, tmp_pa
     with Sandbox(users=users, seed=seed, frozen=True).running() as box, pytest.MonkeyPatch.context() as patch:
         for name, value in box.environment().items():
             patch.setenv(name, value)
-        live = asyncio.run(collect_account(AwsSession(), Options(all_users=True), now()))
+        live = asyncio.run(collect_account(AwsSession(), ReadOptions(all_users=True), now()))
         report, listing, keys = _save(tmp_path)
     offline = collect_files(report, [keys], listing)
     assert offline.principals == live.principals

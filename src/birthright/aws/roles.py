@@ -14,6 +14,7 @@ import msgspec
 
 from birthright.aws.async_pacing import Pacer
 from birthright.aws.query_client import OPEN, Gate, QueryClient
+from birthright.aws.role import Role
 from birthright.aws.session import AwsSession, Endpoint, Session
 from birthright.aws.signing import Credentials
 from birthright.aws.sts import caller_arn
@@ -31,19 +32,6 @@ _ASSUMING = 48
 _RENEW_EARLY = timedelta(minutes=5)
 _CREDENTIALS = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
 _ARN = re.compile(r"arn:(?P<partition>[a-z0-9-]+):[a-z]+::(?P<account>\d{12}):", re.ASCII)
-
-
-class Role(msgspec.Struct, frozen=True):
-    """Which role is taken on, and how. `name` may hold a path (`audit/birthright`).
-
-    `duration` is how long credentials are good for: 15 minutes to 12 hours, by the role's own maximum;
-    one hour at most where the caller is a role already.
-    """
-
-    name: str = "birthright"
-    external_id: str | None = None
-    session_name: str = "birthright"
-    duration: timedelta = timedelta(hours=1)
 
 
 class Caller(msgspec.Struct, frozen=True):

@@ -12,10 +12,10 @@ from birthright.errors import UsageError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from birthright.findings.document import Judging
     from birthright.findings.model import Document, Scan
     from birthright.policies.page import Page
     from birthright.scans.record import ScanInfo
+    from birthright.scans.request import Judging
     from birthright.scans.store import Store
     from birthright.settings import Settings
 
@@ -87,7 +87,8 @@ def select(
     policy: tuple[str, ...], policies: Path | None, texts: tuple[str, ...], settings: "Settings"
 ) -> "Judging":
     """Put together which policies judge, and how; the command line wins over the settings."""
-    from birthright.findings.document import Judging, overrides_of
+    from birthright.findings.document import overrides_of
+    from birthright.scans.request import Judging
     from birthright.times import parse_duration
 
     from_file = [
@@ -194,7 +195,7 @@ def saved_selection(info: "ScanInfo") -> "Judging":
     import msgspec
 
     from birthright.errors import StoreError
-    from birthright.findings.document import Judging
+    from birthright.scans.request import Judging
 
     try:
         return msgspec.convert(info.extra.get("selection", {}), Judging)

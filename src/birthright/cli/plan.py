@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from birthright.findings.document import Judging
     from birthright.findings.model import Document
     from birthright.retirement.model import Terms
     from birthright.retirement.planning.candidates import PlanRequest
     from birthright.retirement.planning.plan import Plan
+    from birthright.scans.request import Judging
     from birthright.settings import RetirementSettings, Settings
 
 _REFUSED = 1

@@ -11,11 +11,11 @@ from birthright.errors import ReadError, UsageError
 
 if TYPE_CHECKING:
     from birthright.cli.outcome import Wishes
-    from birthright.findings.document import Judging
     from birthright.findings.model import Document
     from birthright.policies.page import Page
     from birthright.reports.interface import Report
     from birthright.scans.record import ScanInfo
+    from birthright.scans.request import Judging
     from birthright.settings import Settings
 
 # What weighs more: nothing, something that was not read or not taken, a failure.

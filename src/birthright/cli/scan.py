@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from birthright.cli.outcome import Wishes
-    from birthright.findings.document import Judging
     from birthright.reports.interface import Report
     from birthright.scans.record import ScanInfo
+    from birthright.scans.request import Judging
     from birthright.scans.store import Store
     from birthright.settings import ScanSettings, Settings
 

@@ -16,12 +16,10 @@ from birthright.errors import BirthrightError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from birthright.aws.roles import Role
-    from birthright.findings.document import Judging
-    from birthright.fleet.listing import AccountSelection
-    from birthright.fleet.reading import ConcurrencyLimits
-    from birthright.fleet.run import Fleet, ManyAccounts
+    from birthright.aws.role import Role
+    from birthright.fleet.run import Fleet
     from birthright.scans.record import ScanInfo
+    from birthright.scans.request import AccountSelection, ConcurrencyLimits, Judging, ManyAccounts
     from birthright.scans.store import Store
     from birthright.scans.writer import ScanWriter
     from birthright.settings import ScanSettings
@@ -149,7 +147,7 @@ def saved_orders(info: "ScanInfo", options: dict[str, Any]) -> "ManyAccounts":
     """Return what a scan was told; only who asks, and how fast, may be said anew. Raises UsageError."""
     import msgspec
 
-    from birthright.fleet.run import ManyAccounts
+    from birthright.scans.request import ManyAccounts
 
     try:
         orders = msgspec.convert(info.extra.get("fleet"), ManyAccounts)
@@ -165,7 +163,7 @@ def saved_orders(info: "ScanInfo", options: dict[str, Any]) -> "ManyAccounts":
 
 def _limits(calls: int) -> "ConcurrencyLimits":
     """Say how much goes on at a time: at depth report an account has one call in flight."""
-    from birthright.fleet.reading import ConcurrencyLimits
+    from birthright.scans.request import ConcurrencyLimits
 
     return ConcurrencyLimits(calls=calls, working=max(calls, ConcurrencyLimits().working))
 
@@ -196,8 +194,7 @@ def _place(options: dict[str, Any]) -> list[str]:
 
 def _orders(options: dict[str, Any], settings: "ScanSettings") -> "ManyAccounts":
     from birthright.cli.scan_one import options_of
-    from birthright.fleet.reading import ConcurrencyLimits
-    from birthright.fleet.run import ManyAccounts
+    from birthright.scans.request import ConcurrencyLimits, ManyAccounts
 
     return ManyAccounts(
         wanted=_wanted(options, settings),
@@ -219,7 +216,7 @@ def _said(options: dict[str, Any], settings: "ScanSettings", name: str) -> Any: 
 def _wanted(options: dict[str, Any], settings: "ScanSettings") -> "AccountSelection":
     """Say which accounts are read. What the command line says of them replaces what the settings say."""
     from birthright.fleet.accounts_file import load_accounts
-    from birthright.fleet.listing import AccountSelection
+    from birthright.scans.request import AccountSelection
 
     own = [name for name in ("org", "ou", "accounts", "profiles") if options[name]]
     file = options["accounts"] if own else settings.accounts
@@ -250,7 +247,7 @@ def _names(text: str | None) -> tuple[str, ...]:
 
 
 def _role(options: dict[str, Any], settings: "ScanSettings") -> "Role":
-    from birthright.aws.roles import Role
+    from birthright.aws.role import Role
     from birthright.fleet.target import is_role
     from birthright.times import parse_duration
 

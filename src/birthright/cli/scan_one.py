@@ -11,8 +11,8 @@ from birthright.errors import UsageError
 from birthright.facts.model import AccountFacts
 
 if TYPE_CHECKING:
+    from birthright.scans.request import ReadOptions
     from birthright.settings import ScanSettings
-    from birthright.sources.account import Options
 
 
 def read_one(
@@ -47,11 +47,11 @@ def _live_facts(options: dict[str, Any], settings: "ScanSettings", as_of: dateti
     return collected[0]
 
 
-def options_of(options: dict[str, Any], settings: "ScanSettings") -> "Options":
+def options_of(options: dict[str, Any], settings: "ScanSettings") -> "ReadOptions":
     """Put together how an account is read."""
-    from birthright.sources.account import Options
+    from birthright.scans.request import ReadOptions
 
-    return Options(
+    return ReadOptions(
         depth="report" if depth_of(options, settings) == "report" else "keys",
         report_deadline=_deadline(options["report_deadline"] or settings.report_deadline or "5m"),
         max_in_flight=options["max_in_flight"] or settings.max_in_flight or 50,

@@ -42,10 +42,10 @@ from birthright.evidence.readme import readme
 from birthright.evidence.records import write_records
 from birthright.evidence.signing import fingerprint, public_pem
 from birthright.evidence.tables import write_csv
-from birthright.findings.document import Judging
 from birthright.findings.model import Document
 from birthright.policies.page import Page
 from birthright.scans.record import ACCOUNTS, INFO, ScanInfo, facts_files, report_files
+from birthright.scans.request import Judging
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

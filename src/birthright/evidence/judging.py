@@ -5,11 +5,12 @@ from pathlib import Path
 
 from birthright.evidence.manifest import WAIVERS
 from birthright.evidence.masking import parse_masked
-from birthright.findings.document import Judging, build_document
+from birthright.findings.document import build_document
 from birthright.findings.model import Document
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.page import Page
 from birthright.scans.record import ScanInfo
+from birthright.scans.request import Judging
 from birthright.waivers.apply import waive
 
 

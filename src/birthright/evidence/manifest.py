@@ -7,8 +7,8 @@ import msgspec
 
 from birthright.errors import UsageError
 from birthright.evidence.archive import AlteredError
-from birthright.findings.document import Judging
 from birthright.findings.model import Document
+from birthright.scans.request import Judging
 
 SCHEMA = "birthright.evidence/1"
 MANIFEST, SIGNATURE, PUBLIC_KEY = "manifest.json", "manifest.json.sig", "public-key.pem"

@@ -2,12 +2,8 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from datetime import timedelta
-
-import msgspec
 
 from birthright.errors import StoreError
-from birthright.findings.finding import IN_USE
 from birthright.findings.model import SCHEMA, Document, Finding, Scan
 from birthright.findings.stream import FindingOptions, Findings
 from birthright.findings.summaries import account_lines, coverage_lines, ou_lines, policy_line, summary_of
@@ -15,19 +11,7 @@ from birthright.policies.evaluator import Evaluator, Tally
 from birthright.policies.page import Page
 from birthright.policies.scope import Scope
 from birthright.scans.record import ScanInfo
-
-
-class Judging(msgspec.Struct, frozen=True):
-    """Which policies judge a scan, and how; kept with the scan, so that it is judged the same again.
-
-    `overrides` maps a policy's id to parameter values as a person wrote them; `in_use` is how recent a
-    key's last use must be for it to count as in use.
-    """
-
-    policies: tuple[str, ...] = ()
-    folder: str | None = None
-    overrides: dict[str, dict[str, str]] = {}
-    in_use: timedelta = IN_USE
+from birthright.scans.request import Judging
 
 
 def build_document(

@@ -11,9 +11,9 @@ from birthright.findings.model import Evidence, Finding, Remedy
 from birthright.policies.evaluator import Evaluator, Row, Verdict
 from birthright.policies.page import Page
 from birthright.policies.scope import AccountRange
+from birthright.scans.request import IN_USE
 from birthright.times import format_instant
 
-IN_USE = timedelta(days=90)
 # AWS shows `never used` for a key that was used a moment ago: a young key's disuse is not known.
 _SETTLED = timedelta(days=1)
 _FOREVER = datetime.max.replace(tzinfo=UTC)

@@ -3,7 +3,8 @@
 import asyncio
 from contextlib import suppress
 
-from birthright.aws.roles import Caller, Role, Roles, RoleSession
+from birthright.aws.role import Role
+from birthright.aws.roles import Caller, Roles, RoleSession
 from birthright.aws.session import AwsSession, Session
 from birthright.errors import AccessDeniedError, CredentialsError, ReadError
 from birthright.fleet.target import Target

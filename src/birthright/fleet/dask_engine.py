@@ -24,12 +24,12 @@ from birthright.errors import ReadError, UsageError
 from birthright.facts.model import AccountFacts
 from birthright.fleet.account_access import AccountAccess
 from birthright.fleet.counts import ScanProgress
-from birthright.fleet.listing import AccountSelection
 from birthright.fleet.part_buffer import PartBuffer, part_name
 from birthright.fleet.reading import Reader, WorkerSlots, read_all
-from birthright.fleet.run import Fleet, ManyAccounts, opened
+from birthright.fleet.run import Fleet, opened
 from birthright.fleet.target import Target
 from birthright.scans.opening import open_store
+from birthright.scans.request import AccountSelection, ManyAccounts
 from birthright.scans.writer import ScanWriter
 from birthright.sources.account import SharedLimits
 

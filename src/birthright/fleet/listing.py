@@ -7,29 +7,16 @@ from pathlib import Path
 
 import msgspec
 
-from birthright.aws.roles import Role, Roles
+from birthright.aws.role import Role
+from birthright.aws.roles import Roles
 from birthright.aws.session import AwsSession
 from birthright.errors import CredentialsError, ReadError, UsageError
 from birthright.facts.model import UNKNOWN, Account, AccountFacts, Coverage
 from birthright.fleet.accounts_file import load_accounts
 from birthright.fleet.choosing import AccountFilter, is_open, skipped
 from birthright.fleet.target import Target
+from birthright.scans.request import AccountSelection
 from birthright.sources.organization import Organization, Tree
-
-
-class AccountSelection(msgspec.Struct, frozen=True):
-    """Which accounts a scan is about; kept with it, so that it can be gone on with.
-
-    One of `org`, `file` and `profiles` is given. `roles` are those that the file names, by account id.
-    """
-
-    org: bool = False
-    units: tuple[str, ...] = ()
-    file: str | None = None
-    roles: dict[str, str] = {}
-    profiles: tuple[str, ...] = ()
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
 
 
 class Batch(msgspec.Struct, frozen=True):

@@ -18,21 +18,14 @@ from birthright.errors import AccessDeniedError, AnswerError, CredentialsError, 
 from birthright.facts.model import Account, AccountFacts, Coverage, Status
 from birthright.fleet.account_access import AccountAccess
 from birthright.fleet.target import Target
-from birthright.sources.account import AccountIdentity, AccountResult, Options, SharedLimits, collect
+from birthright.scans.request import ConcurrencyLimits, ReadOptions
+from birthright.sources.account import AccountIdentity, AccountResult, SharedLimits, collect
 
 # Refused credentials among them: if they are our own, the next attempt finds that out.
 _PASSING = (AnswerError, ThrottledError, CredentialsError)
 _ATTEMPTS = 3
 _BACK_OFF = 2.0  # seconds before an account is read a second time
 _LEAST_BUDGET = 20
-
-
-class ConcurrencyLimits(msgspec.Struct, frozen=True):
-    """How much goes on at a time: calls in flight, accounts at work, and accounts begun and not yet kept."""
-
-    calls: int = 256
-    working: int = 256
-    begun: int = 4096
 
 
 class WorkerSlots:
@@ -100,7 +93,7 @@ class Reader:
     """Reads one account after another, each with a line of coverage for everything that was asked."""
 
     def __init__(
-        self, doors: AccountAccess, options: Options, as_of: datetime, company: SharedLimits
+        self, doors: AccountAccess, options: ReadOptions, as_of: datetime, company: SharedLimits
     ) -> None:
         self._doors = doors
         self._options = options

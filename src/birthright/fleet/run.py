@@ -4,39 +4,23 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-import msgspec
-
 from birthright.aws.query_client import Gate
-from birthright.aws.roles import Role, Roles
+from birthright.aws.roles import Roles
 from birthright.aws.session import AwsSession
 from birthright.errors import UsageError
 from birthright.facts.model import UNKNOWN, AccountFacts
 from birthright.fleet.account_access import AccountAccess
 from birthright.fleet.counts import ScanProgress
-from birthright.fleet.listing import AccountSelection, Batch, Listing
+from birthright.fleet.listing import Batch, Listing
 from birthright.fleet.outage import Outage
 from birthright.fleet.part_buffer import PartBuffer, part_name
-from birthright.fleet.reading import ConcurrencyLimits, Reader, WorkerSlots, read_all
+from birthright.fleet.reading import Reader, WorkerSlots, read_all
 from birthright.fleet.target import Target
+from birthright.scans.request import ManyAccounts
 from birthright.scans.writer import ScanWriter
-from birthright.sources.account import Options, SharedLimits
+from birthright.sources.account import SharedLimits
 
 Keep = Callable[[AccountFacts], Awaitable[None]]
-
-
-class ManyAccounts(msgspec.Struct, frozen=True):
-    """What a scan of many accounts was told; kept with it, so that it can be gone on with.
-
-    `through_role`: the caller's own account is entered through the role, too.
-    """
-
-    wanted: AccountSelection
-    role: Role = Role()
-    through_role: bool = False
-    options: Options = Options()
-    limits: ConcurrencyLimits = ConcurrencyLimits()
-    region: str | None = None
-    profile: str | None = None
 
 
 class Fleet:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from birthright.errors import StoreError, UsageError
-from birthright.findings.document import Judging, build_document
+from birthright.findings.document import build_document
 from birthright.findings.model import Document, PastScan
 from birthright.findings.read import load_document
 from birthright.history.ledger import Ledger, digest_of, keep_ledger, ledger_of, load_ledger
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.page import Page
 from birthright.scans.record import INFO, ScanInfo, load_info, read_info, scan_folder
+from birthright.scans.request import Judging
 from birthright.scans.store import Store
 
 LAST = "last"

@@ -15,7 +15,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -35,11 +35,11 @@ from birthright.facts.answers import (
 )
 from birthright.facts.join import JoinNotes, join_account, keys_to_look_up
 from birthright.facts.model import AccountFacts, Coverage, Status
+from birthright.scans.request import ReadOptions
 from birthright.sources import iam as reads
 from birthright.times import format_duration
 
 T = TypeVar("T")
-Depth = Literal["report", "keys"]
 
 _log = logging.getLogger(__name__.rpartition(".")[0])
 
@@ -47,19 +47,6 @@ _ARN = re.compile(r"arn:(?P<partition>[a-z0-9-]+):[a-z]+::(?P<account>\d{12}):",
 
 # So many calls in vain, one after the other, are taken for the answer to all: see `_Read.failed`.
 _ENOUGH = 20
-
-
-class Options(msgspec.Struct, frozen=True):
-    """How to collect. `all_users` lists the keys also of users that had none in the report.
-
-    `raw` keeps the credential report as it came.
-    """
-
-    depth: Depth = "keys"
-    report_deadline: timedelta = timedelta(minutes=5)
-    max_in_flight: int = 50
-    all_users: bool = False
-    raw: bool = False
 
 
 class AccountIdentity(msgspec.Struct, frozen=True):
@@ -142,7 +129,7 @@ class _Read(msgspec.Struct):
 class _Collection:
     """The reads of one account as they go on."""
 
-    def __init__(self, iam: QueryClient, options: Options, company: SharedLimits) -> None:
+    def __init__(self, iam: QueryClient, options: ReadOptions, company: SharedLimits) -> None:
         self.iam = iam
         self.options = options
         self.company = company
@@ -219,14 +206,14 @@ class _Collection:
         return found
 
 
-async def collect_account(session: Session, options: Options, as_of: datetime) -> AccountFacts:
+async def collect_account(session: Session, options: ReadOptions, as_of: datetime) -> AccountFacts:
     """Read the account of a user's own credentials. Raises ReadError only if nothing at all could be read."""
     return (await collect(session, options, as_of)).facts
 
 
 async def collect(
     session: Session,
-    options: Options,
+    options: ReadOptions,
     as_of: datetime,
     known: AccountIdentity | None = None,
     company: SharedLimits | None = None,
