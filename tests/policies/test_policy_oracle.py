@@ -133,7 +133,7 @@ def idle(key: AccessKey, limit: timedelta) -> bool | None:
 
 
 def created_with_user(key: AccessKey, _: Keys, p: dict[str, Any]) -> Verdict:
-    person = True if key.is_root else key.console_password
+    person = True if key.is_root and key.console_password is None else key.console_password
     if p["console_users_only"] and person is False:
         return OUT
     if key.status == "Inactive":
@@ -227,8 +227,18 @@ def root_key(user: Principal, keys: Keys, _: dict[str, Any]) -> Verdict:
     return True if user.in_report is True and not keys else None
 
 
-def root_mfa(user: Principal, _: Keys, __: dict[str, Any]) -> Verdict:
-    return user.mfa_active if user.is_root else OUT
+def root_mfa(user: Principal, keys: Keys, _: dict[str, Any]) -> Verdict:
+    if not user.is_root:
+        return OUT
+    known = any(key.access_key_id or key.status or key.created_at for key in keys)
+    if (
+        user.mfa_active is not False
+        or user.console_password is not False
+        or known
+        or user.active_certificates
+    ):
+        return user.mfa_active
+    return True if user.active_certificates == 0 and not keys else None
 
 
 def root_used(user: Principal, keys: Keys, p: dict[str, Any]) -> Verdict:
