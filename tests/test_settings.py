@@ -20,7 +20,7 @@ max_in_flight = 10
 all_users = true
 
 [set.access-key-created-with-user]
-window = "60s"
+window = "15s"
 console_users_only = true
 
 [retirement]
@@ -41,7 +41,7 @@ def test_everything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     settings = load_settings(None)
     assert settings == load_settings(tmp_path / "birthright.toml")
     assert (settings.scan.max_in_flight, settings.scan.depth) == (10, "report")
-    assert settings.set == {"access-key-created-with-user": {"window": "60s", "console_users_only": True}}
+    assert settings.set == {"access-key-created-with-user": {"window": "15s", "console_users_only": True}}
     assert settings.retirement.in_use == "30d"
 
 

@@ -231,12 +231,8 @@ def root_mfa(user: Principal, keys: Keys, _: dict[str, Any]) -> Verdict:
     if not user.is_root:
         return OUT
     known = any(key.access_key_id or key.status or key.created_at for key in keys)
-    if (
-        user.mfa_active is not False
-        or user.console_password is not False
-        or known
-        or user.active_certificates
-    ):
+    credentials = user.console_password is not False or known or user.active_certificates
+    if user.mfa_active is not False or credentials:
         return user.mfa_active
     return True if user.active_certificates == 0 and not keys else None
 

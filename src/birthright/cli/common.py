@@ -49,7 +49,7 @@ def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that choose policies and their parameters."""
     for option in (
         click.option("--set", "settings", multiple=True, metavar="POLICY.PARAMETER=VALUE",
-                     help="Change a policy's parameter, e.g. access-key-created-with-user.window=60s."),
+                     help="Change a policy's parameter, e.g. access-key-created-with-user.window=15s."),
         click.option("--policies", type=click.Path(path_type=Path), metavar="DIR",
                      help="Policy pages of your own, judged with the built-in ones."),
         click.option("--policy", multiple=True, metavar="ID", help="Judge by this policy only (repeatable)."),
