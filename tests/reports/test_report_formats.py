@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shlex
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -165,14 +166,14 @@ def test_more_rows_than_are_shown_are_counted() -> None:
 
 @pytest.mark.parametrize("name", ["$(touch x)", "a b", "it's", "`x`", "-rf", "a;b"])
 def test_commands_are_quoted(name: str) -> None:
-    """Whatever a user is called, the shell sees one word."""
-    import shlex
-
+    """Whatever a user is called, the shell sees one word, and no option, in every command about the user."""
     (page,) = choose(load_pack(), [BORN])
-    for line in cli_commands(page, finding(user_name=name)).splitlines():
-        words = shlex.split(line, comments=True)
-        if any(word.startswith("--user-name") for word in words):
-            assert f"--user-name={name}" in words or words[words.index("--user-name") + 1] == name
+    shown = cli_commands(page, finding(user_name=name)).splitlines()
+    commands = [words for line in shown if (words := shlex.split(line, comments=True))]
+    about = [words for words in commands if any(word.startswith("--user-name") for word in words)]
+    assert [words[2] for words in about] == ["update-access-key", "delete-access-key"]
+    for words in about:
+        assert f"--user-name={name}" in words or words[words.index("--user-name") + 1] == name
 
 
 def test_what_was_not_read_is_left_to_fill_in() -> None:
