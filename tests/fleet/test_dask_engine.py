@@ -29,6 +29,7 @@ from birthright.scans.request import AccountSelection, ConcurrencyLimits, ManyAc
 from birthright.scans.store import FolderStore
 from birthright.scans.writer import ScanWriter
 from birthright.times import now
+from cli_helpers import Ran
 from fleet_helpers import (
     ORG,
     begin,
@@ -41,6 +42,7 @@ from fleet_helpers import (
     names_in,
     steady,
 )
+from retire_helpers import in_process
 
 AS_OF = now()
 SMALL = "import birthright.fleet.dask_engine as s; s._BATCH, s._CONNECT_SECONDS = 3, 5\n"
@@ -100,6 +102,7 @@ def workers_of(child: "subprocess.Popen[str]") -> list[psutil.Process]:
     return [one for one in found if "spawn_main" in " ".join(one.cmdline())]
 
 
+@pytest.mark.slow
 def test_a_lost_worker_changes_nothing(box: Sandbox, whole: str, tmp_path: Path) -> None:
     """Two local workers, one of which is killed: the findings are those of one process, byte for byte.
 
@@ -194,20 +197,35 @@ def test_dead_credentials_are_told_once(box: Sandbox, tmp_path: Path) -> None:
     ("where", "told"),
     [
         ("tcp://127.0.0.1:1", "no Dask scheduler answers at tcp://127.0.0.1:1"),
-        ("tls://127.0.0.1:1", "needs certificates"),
         ("tcp://[::1:99", "no Dask scheduler answers"),
+    ],
+)
+def test_a_scheduler_that_does_not_answer(where: str, told: str, box: Sandbox, tmp_path: Path) -> None:
+    """One clear line, exit code 2, and nothing in the store."""
+    child = start(box, tmp_path / "store", "scan", "--org", "--dask", where, "--quiet")
+    out, err = child.communicate(timeout=30)
+    refused(Ran(child.returncode, out, err), told, tmp_path / "store")
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ("tls://127.0.0.1:1", "needs certificates"),
         ("nonsense", "is no place of workers"),
         ("local:0", "is no place of workers"),
         ("http://127.0.0.1:8786", "is no place of workers"),
     ],
 )
-def test_a_scheduler_that_is_not_there(where: str, told: str, box: Sandbox, tmp_path: Path) -> None:
-    """One clear line, exit code 2, and nothing in the store."""
-    child = start(box, tmp_path / "store", "scan", "--org", "--dask", where, "--quiet")
-    out, err = child.communicate(timeout=30)
-    assert (child.returncode, out, err.count("\n")) == (2, "", 1), err
-    assert told in err
-    assert names_in(tmp_path / "store") == []
+def test_a_place_that_cannot_be(where: str, told: str, box: Sandbox, tmp_path: Path) -> None:
+    """The same, and nobody is asked."""
+    store = tmp_path / "store"
+    refused(in_process(environment_of(box, store), "scan", "--org", "--dask", where, "--quiet"), told, store)
+
+
+def refused(ran: Ran, told: str, store: Path) -> None:
+    assert told in ran.trouble
+    assert ran.code == 2
+    assert names_in(store) == []
 
 
 @pytest.fixture
@@ -235,6 +253,7 @@ def scheduler(box: Sandbox, tmp_path: Path) -> Iterator[dict[str, Any]]:
             process.wait()
 
 
+@pytest.mark.slow
 def test_workers_elsewhere(
     box: Sandbox, whole: str, scheduler: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,7 +280,7 @@ def test_workers_elsewhere(
     assert "scheduler" in second
 
 
-@pytest.mark.parametrize("when", ["starting", "reading"])
+@pytest.mark.parametrize("when", [pytest.param("starting", marks=pytest.mark.slow), "reading"])
 def test_ctrl_c_is_told_in_two_lines(when: str, box: Sandbox, tmp_path: Path) -> None:
     """A terminal's Ctrl-C reaches the workers, too: nothing of theirs is shown, and none is left."""
     folder = tmp_path / "store"

@@ -1,7 +1,6 @@
 """A second judge: moto's server. The same flow through the real commands, to the same ends."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
+import time_machine
 from moto.iam.models import AccessKey, AccessKeyLastUsed, iam_backends
 from moto.server import ThreadedMotoServer
 
@@ -34,8 +34,9 @@ max_share = 1.0
 class Moto:
     """A server of moto's with an account, and a folder to run commands in."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, folder: Path, clock: time_machine.Traveller) -> None:
         self.folder = folder
+        self.clock = clock
         (folder / "birthright.toml").write_text(SETTINGS)
         self.environment = {
             "HOME": str(folder),
@@ -111,7 +112,7 @@ class Moto:
 
     def due(self) -> dict[str, str]:
         """Let the short waits pass and go on; return the states by user."""
-        time.sleep(2.1)
+        self.clock.shift(60)
         ran = self.call("apply", "--due")
         assert ran.code == 0, ran
         return self.states()
@@ -129,9 +130,9 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def moto(url: str, tmp_path: Path) -> Iterator[Moto]:
-    """Give an account of moto's without users."""
-    made = Moto(url, tmp_path)
-    yield made
+    """Give an account of moto's without users; moto serves from this process, so its time is ours."""
+    with time_machine.travel(datetime.now(UTC), tick=True) as clock:
+        yield Moto(url, tmp_path, clock)
     iam_backends[ACCOUNT]["aws"].users.clear()
     iam_backends[ACCOUNT]["aws"].access_keys.clear()
 
@@ -161,7 +162,7 @@ def test_unused_keys_are_deleted_and_used_ones_rotated(moto: Moto) -> None:
         assert moto.statuses(name) == {rotated[name]: "Active", new[name]: "Active"}
     states = moto.due()
     assert states == {**dict.fromkeys(keys, "deleted"), **dict.fromkeys(rotated, "proven")}
-    time.sleep(4)  # a use so soon after the proof could be our own
+    moto.clock.shift(60)  # a use so soon after the proof could be our own
     for name in rotated:
         moto.use(name, new[name])
     states = moto.due()
@@ -180,7 +181,7 @@ def test_undo(moto: Moto) -> None:
     ran = moto.call("undo", undone)
     assert ran.code == 0, ran
     moto.client("iam").update_access_key(UserName="reclaimed", AccessKeyId=reclaimed, Status="Active")
-    time.sleep(2.1)
+    moto.clock.shift(60)
     ran = moto.call("apply", "--due")
     assert ran.code == 1
     assert moto.states() == {"undone": "undone", "reclaimed": "reclaimed"}

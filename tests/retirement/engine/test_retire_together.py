@@ -14,6 +14,10 @@ from retire_helpers import ProcessJudge, Scene, scene
 
 __all__ = ["place", "postgresql_server", "postgresql_url"]
 
+SLOW = pytest.mark.slow
+EACH_JOURNAL = pytest.mark.parametrize(
+    "place", ["sqlite", pytest.param("postgresql", marks=SLOW)], indirect=True
+)
 USERS = ("idle-1", "idle-2", "idle-3", "sm-1", "ex-1", "ps-1")
 LATENCY_MS = 150.0
 
@@ -51,6 +55,7 @@ def to_the_end(here: Scene) -> None:
     ProcessJudge(here).all()
 
 
+@EACH_JOURNAL
 def test_two_at_once(here: Scene) -> None:
     """Each user is worked on by one of two; the other says by whom. Nothing happens twice."""
     here.box.latency_ms = LATENCY_MS
@@ -68,6 +73,7 @@ def test_two_at_once(here: Scene) -> None:
     to_the_end(here)
 
 
+@EACH_JOURNAL
 def test_a_dead_holders_lock_is_taken_over_after_its_lease(here: Scene) -> None:
     """Until the lease is over the next run says who held it; then it goes on."""
     here.settings(lease="30s")
@@ -90,7 +96,7 @@ def test_a_dead_holders_lock_is_taken_over_after_its_lease(here: Scene) -> None:
     to_the_end(here)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=SLOW)])
 def test_told_to_stop(there: Scene, number: signal.Signals) -> None:
     """Ctrl-C and SIGTERM let what is in hand come to the end of its step: 130, and --due continues."""
     there.box.latency_ms = LATENCY_MS
@@ -111,7 +117,7 @@ def test_told_to_stop(there: Scene, number: signal.Signals) -> None:
     to_the_end(there)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=SLOW), signal.SIGTERM])
 def test_stopped_with_many_keys_left(tmp_path: Path, number: signal.Signals) -> None:
     """Of seventy keys those that nobody has begun with stay as they are; no replacement is made and lost."""
     with scene(tmp_path / "scene", latency_ms=30.0) as here:
