@@ -10,13 +10,16 @@
 """
 
 import json
+import random
 from collections import defaultdict
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from birthright.retirement.model import Retirement, Step
 from birthright.sandbox.log import LogEntry
 from retirement_world import STALE, START, World
 
+_ROUNDS = 20
 _OURS = {"UpdateAccessKey", "DeleteAccessKey", "CreateAccessKey"}
 _CALLS = {
     ("UpdateAccessKey", "Inactive"): {"disable"},
@@ -24,6 +27,18 @@ _CALLS = {
     ("DeleteAccessKey", ""): {"delete", "discard"},
     ("CreateAccessKey", ""): {"create"},
 }
+
+
+def live(seed: int, place: Path, held_up: float) -> tuple[World, str]:
+    """Live one sequence to its end and judge it; return its world, and what it broke, empty if nothing."""
+    world, broken = World(random.Random(seed), place, held_up), ""  # noqa: S311 - not for cryptography
+    try:
+        world.live(_ROUNDS)
+        world.settle()
+        Judge(world).all()
+    except AssertionError as error:
+        broken = str(error) or "AssertionError"
+    return world, broken
 
 
 class Judge:

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ from birthright.sandbox.sandbox import Sandbox
 START = datetime(2026, 11, 22, 10, tzinfo=UTC)
 LEASE = timedelta(minutes=5)
 STALE = timedelta(hours=2)  # the plan rests on a credential report of that age
+# How likely a process is held up between the announcement of a call and the call.
+HELD_UP = 0.2
 
 _FAULTS = "throttling service-failure service-failure-after drop lost cut malformed empty access-denied hang"
 _STRUCK = ("*", "UpdateAccessKey", "CreateAccessKey", "DeleteAccessKey", "ListAccessKeys", "CreateSecret")
@@ -107,6 +110,15 @@ def folder(base: Path) -> Iterator[Path]:
         yield Path(place)
 
 
+@cache
+def _empty_journal() -> bytes:
+    """Make the file of a journal without steps, once: to set it up costs as much as many steps."""
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place, "journal.sqlite")
+        open_journal(str(path)).close()
+        return path.read_bytes()
+
+
 class FragileJournal:
     """The journal as one process sees it: around every write that process may die."""
 
@@ -126,6 +138,8 @@ class FragileJournal:
             self._boundary()
             answer = method(*arguments)
             self._boundary()
+            if name == "append" and arguments[-1].kind == "intent":
+                self._world.hold_up()
             return answer
 
         return fragile
@@ -139,13 +153,18 @@ class FragileJournal:
 
 
 class World:
-    """One sequence. `choose` makes every choice; `folder` is where the journal is kept."""
+    """One sequence. `choose` makes every choice; `folder` is where the journal is kept.
 
-    def __init__(self, choose: random.Random, folder: Path) -> None:
+    held_up: how likely a process is held up between the announcement of a call and the call.
+    """
+
+    def __init__(self, choose: random.Random, folder: Path, held_up: float = 0.0) -> None:
         self.choose = choose
+        self.held_up = held_up
         self.box = Sandbox(users=0, cases=False, clock=START, frozen=True)
         self.clock = self.box.clock
         self.aws: Callable[..., Any] = handler(self.box)
+        (folder / "journal.sqlite").write_bytes(_empty_journal())
         self.journal = open_journal(str(folder / "journal.sqlite"))
         self.terms = Terms(
             in_use=choose.choice((timedelta(days=90), timedelta(days=30), timedelta(minutes=30))),
@@ -225,6 +244,19 @@ class World:
         elif dice < 0.11 and self._depth < 2:
             self.work("second worker")
 
+    def hold_up(self) -> None:
+        """Now and then stop a process here until the world has gone on without it."""
+        if self._calm or self._depth > 1 or not self.held_up or self.choose.random() >= self.held_up:
+            return
+        self.tell("held up")
+        self.pass_time()
+        for _ in range(self.choose.randint(1, 4)):
+            happening = self.choose.choice(
+                (partial(self.work, "second worker"), self.pass_time, self.somebody, self.undo_any)
+            )
+            happening()
+        self.tell("no longer held up")
+
     def pass_time(self) -> None:
         """Let time pass."""
         self.clock.advance(self.choose.choice(_STEPS))
@@ -294,8 +326,11 @@ class World:
 
     def _undo(self) -> None:
         if self._depth == 0:
-            found = self.journal.find()
-            self.take_back(self.choose.choice(found))
+            self.undo_any()
+
+    def undo_any(self) -> None:
+        """Let somebody want a key back."""
+        self.take_back(self.choose.choice(self.journal.find()))
 
     # Processes
 
