@@ -19,10 +19,11 @@ from retire_helpers import in_process
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
+_LATER = 11 * 60.0  # seconds; the waits of these settings are over then
 SETTINGS = """
 [retirement]
-quarantine = "1s"
-quiet = "1s"
+quarantine = "10m"
+quiet = "10m"
 max_share = 1.0
 [retirement.handover]
 "ex-*" = "existing-secret:app/{user_name}"
@@ -111,8 +112,8 @@ class Moto:
         return {name: r.state for name, r in self.retirements().items()}
 
     def due(self) -> dict[str, str]:
-        """Let the short waits pass and go on; return the states by user."""
-        self.clock.shift(60)
+        """Let the waits pass and go on; return the states by user."""
+        self.clock.shift(_LATER)
         ran = self.call("apply", "--due")
         assert ran.code == 0, ran
         return self.states()
@@ -162,7 +163,7 @@ def test_unused_keys_are_deleted_and_used_ones_rotated(moto: Moto) -> None:
         assert moto.statuses(name) == {rotated[name]: "Active", new[name]: "Active"}
     states = moto.due()
     assert states == {**dict.fromkeys(keys, "deleted"), **dict.fromkeys(rotated, "proven")}
-    moto.clock.shift(60)  # a use so soon after the proof could be our own
+    moto.clock.shift(_LATER)  # a use so soon after the proof could be our own
     for name in rotated:
         moto.use(name, new[name])
     states = moto.due()
@@ -181,7 +182,7 @@ def test_undo(moto: Moto) -> None:
     ran = moto.call("undo", undone)
     assert ran.code == 0, ran
     moto.client("iam").update_access_key(UserName="reclaimed", AccessKeyId=reclaimed, Status="Active")
-    moto.clock.shift(60)
+    moto.clock.shift(_LATER)
     ran = moto.call("apply", "--due")
     assert ran.code == 1
     assert moto.states() == {"undone": "undone", "reclaimed": "reclaimed"}
