@@ -5,19 +5,16 @@ thousand times. A role's credentials are renewed well before they end.
 """
 
 import asyncio
-import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
-
-import msgspec
 
 from birthright.aws.async_pacing import Pacer
 from birthright.aws.query_client import OPEN, Gate, QueryClient
 from birthright.aws.role import Role
 from birthright.aws.session import AwsSession, Endpoint, Session
 from birthright.aws.signing import Credentials
-from birthright.aws.sts import caller_arn
+from birthright.aws.sts import Caller, get_caller
 from birthright.errors import AccessDeniedError, AnswerError, CredentialsError
 from birthright.secret import Secret
 from birthright.times import now, parse_instant
@@ -31,15 +28,6 @@ if TYPE_CHECKING:
 _ASSUMING = 48
 _RENEW_EARLY = timedelta(minutes=5)
 _CREDENTIALS = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
-_ARN = re.compile(r"arn:(?P<partition>[a-z0-9-]+):[a-z]+::(?P<account>\d{12}):", re.ASCII)
-
-
-class Caller(msgspec.Struct, frozen=True):
-    """Who asks: what GetCallerIdentity says."""
-
-    account_id: str
-    partition: str
-    arn: str
 
 
 class LentPool:
@@ -69,12 +57,8 @@ class Roles:
         self._pacer, self._gate = Pacer(_ASSUMING), gate
 
     async def caller(self) -> Caller:
-        """Ask who asks. Raises ReadError."""
-        arn = await caller_arn(self.sts())
-        found = _ARN.match(arn)
-        if found is None:
-            raise AnswerError(f"GetCallerIdentity: {arn[:100]!r} names no account")
-        return Caller(found["account"], found["partition"], arn)
+        """Call GetCallerIdentity as the user. Raises ReadError."""
+        return await get_caller(self.sts())
 
     def session(self, account_id: str, partition: str, role: str | None = None) -> "RoleSession":
         """Return a session in an account; `role` is a name or an ARN, by default the one for all."""

@@ -72,10 +72,10 @@ def _reading(options: dict[str, Any]) -> dict[str, object]:
 
 
 def _organization(options: dict[str, Any]) -> dict[str, object]:
-    from birthright.fleet.target import is_role
+    from birthright.aws.identifiers import is_role_name
     from birthright.sources.permissions import organization_policy
 
-    if not is_role(options["role"]):
+    if not is_role_name(options["role"]):
         raise UsageError(f"--role {options['role']!r} is no role's name", "birthright, or audit/birthright")
     return organization_policy(options["partition"], options["role"], tags=options["tags"])
 

@@ -247,12 +247,12 @@ def _names(text: str | None) -> tuple[str, ...]:
 
 
 def _role(options: dict[str, Any], settings: "ScanSettings") -> "Role":
+    from birthright.aws.identifiers import is_role_name
     from birthright.aws.role import Role
-    from birthright.fleet.target import is_role
     from birthright.times import parse_duration
 
     name = _said(options, settings, "role") or Role().name
-    if not is_role(name):
+    if not is_role_name(name):
         raise UsageError(
             f"--role {name[:80]!r} is no role's name", "birthright, or with a path: audit/birthright"
         )

@@ -19,6 +19,7 @@ from botocore.parsers import ResponseParserError
 from birthright.aws.errors import translated
 from birthright.aws.session import AwsSession
 from birthright.aws.session import translated as ours
+from birthright.aws.sts import Caller, caller_of
 from birthright.errors import AccessDeniedError, AnswerError, BirthrightError, ReadError
 
 # Every GeneratorId of ours begins so.
@@ -58,7 +59,8 @@ class Hub:
         self._sleep = sleep
         self._client = _client(session, "securityhub")
         self.region: str = self._client.meta.region_name
-        self.account_id, self.partition = self._identity(_client(session, "sts"))
+        caller = _get_caller(_client(session, "sts"))
+        self.account_id, self.partition = caller.account_id, caller.partition
         self._failed: Counter[str] = Counter()
         self._failed_ids: dict[str, list[str]] = {}
 
@@ -167,15 +169,12 @@ class Hub:
             "InvalidAccess",
         )
 
-    def _identity(self, sts: Any) -> tuple[str, str]:  # noqa: ANN401 - botocore has no types
-        """Return the caller's account and partition."""
-        try:
-            answer = sts.get_caller_identity()
-            return answer["Account"], answer["Arn"].split(":")[1]
-        except (ClientError, BotoCoreError, ResponseParserError) as error:
-            raise translated(error, "sts:GetCallerIdentity") from None
-        except (KeyError, IndexError):
-            raise AnswerError("sts:GetCallerIdentity: the answer is empty", "run it again") from None
+
+def _get_caller(sts: Any) -> Caller:  # noqa: ANN401 - botocore has no types
+    try:
+        return caller_of(sts.get_caller_identity().get("Arn", ""))
+    except (ClientError, BotoCoreError, ResponseParserError) as error:
+        raise translated(error, "sts:GetCallerIdentity") from None
 
 
 def _client(session: AwsSession, service: str) -> Any:  # noqa: ANN401 - botocore makes its clients at run time

@@ -4,8 +4,9 @@ import asyncio
 from contextlib import suppress
 
 from birthright.aws.role import Role
-from birthright.aws.roles import Caller, Roles, RoleSession
+from birthright.aws.roles import Roles, RoleSession
 from birthright.aws.session import AwsSession, Session
+from birthright.aws.sts import Caller
 from birthright.errors import AccessDeniedError, CredentialsError, ReadError
 from birthright.fleet.target import Target
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import msgspec
 
+from birthright.aws.identifiers import account_of_role_arn, is_account_id, is_role_name
 from birthright.errors import UsageError
 from birthright.facts.model import Account
-from birthright.fleet.target import CLOSED_STATES, Target, account_of_role, is_account_id, is_role
+from birthright.fleet.target import CLOSED_STATES, Target
 from birthright.text import printable
 
 _MOST_BYTES = 32 * 1024 * 1024
@@ -78,8 +79,8 @@ def _state(fields: Mapping[str, object]) -> str | None:
 
 
 def _check_role(role: str, account_id: str, where: str) -> None:
-    of_account = account_of_role(role)
-    if of_account is None and not is_role(role):
+    of_account = account_of_role_arn(role)
+    if of_account is None and not is_role_name(role):
         raise UsageError(
             f"{where}: role {_shown(role)} is no role's name or ARN", "birthright, or audit/birthright"
         )

@@ -10,9 +10,10 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
+from birthright.aws.identifiers import is_account_id
 from birthright.errors import UsageError
 from birthright.facts.model import Account, AccountFacts, Coverage
-from birthright.fleet.target import CLOSED_STATES, is_account_id
+from birthright.fleet.target import CLOSED_STATES
 from birthright.text import printable
 
 _TAG = "tag:"

@@ -6,6 +6,7 @@ from typing import Any, TextIO
 
 import msgspec
 
+from birthright.aws.identifiers import is_account_id
 from birthright.findings.model import Document, Finding, Waiver
 from birthright.policies.evaluator import Verdict
 from birthright.policies.page import Page, Risk
@@ -17,7 +18,6 @@ from birthright.reports.subjects import (
     controls,
     first_paragraph,
     home_region,
-    is_account_id,
     is_root,
     one_line,
     partition,

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from birthright.aws.identifiers import is_user_name, partition_of
 from birthright.facts.answers import ROOT_NAME
 from birthright.findings.model import Finding, Remedy
 from birthright.policies.page import Page
@@ -20,7 +21,6 @@ BIRTHRIGHT = "birthright"
 _PLACES = re.compile(r"(--[\w-]+ )?\{(user_name|access_key_id|account_id|partition)\}")
 _FENCES = re.compile(r"^```\w*[ \t]*(\w*)[ \t]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _CONDITIONS = {"retire": "not in use", "rotate": "in use"}
-_IAM_NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
 _ROOTS = "# root's own: sign in as root, Security credentials; there is no --user-name for it"
 _FORGED = "# no commands: IAM allows no such user name, so the facts are damaged or forged"
 
@@ -64,12 +64,11 @@ def values_of(template: Template, finding: Finding) -> list[str]:
     A value that was not read is left as a word to fill in; one that begins with a hyphen is joined to
     its option, or it would be taken for another.
     """
-    arn = (finding.user_arn or "").split(":")
     known = {
         "user_name": finding.user_name,
         "access_key_id": finding.access_key_id,
         "account_id": finding.account_id,
-        "partition": arn[1] if arn[0] == "arn" and arn[1:] else None,
+        "partition": partition_of(finding.user_arn),
     }
     return [_filled(place, known[place.name]) for place in template.places]
 
@@ -84,7 +83,7 @@ def _filled(place: Placeholder, value: str | None) -> str:
 def why_not(template: Template, finding: Finding) -> str | None:
     """Say, as a comment of a shell, why there are no commands for this finding; None if there are."""
     name = finding.user_name
-    if not name or _IAM_NAME.fullmatch(name) or all(place.name != "user_name" for place in template.places):
+    if not name or is_user_name(name) or all(place.name != "user_name" for place in template.places):
         return None
     return _ROOTS if name == ROOT_NAME else _FORGED
 

@@ -1,9 +1,9 @@
 """What the formats share about a finding: whose it is, in words, and where it stands in frameworks."""
 
-import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from birthright.aws.identifiers import partition_of
 from birthright.facts.answers import ROOT_NAME
 from birthright.findings.model import Document, Finding
 from birthright.policies.page import Page
@@ -14,7 +14,6 @@ from birthright.times import format_duration, format_instant
 NAME = "birthright"
 # Where IAM, which belongs to no region, is kept: its home in each partition.
 _HOMES = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
-_ACCOUNT_ID = re.compile(r"\d{12}")
 _RETIRED = "retired"
 _CUT = "…"
 _BY_HAND = "Mend it by hand, as the policy's page says."
@@ -24,11 +23,6 @@ _NOT_JUDGED = "Let birthright read what is missing, and scan again."
 def is_root(finding: Finding) -> bool:
     """Whether it is about root, not about a user who may be called so."""
     return finding.user_name == ROOT_NAME
-
-
-def is_account_id(text: str) -> bool:
-    """Whether it is an account's id; of some accounts nobody knows it."""
-    return _ACCOUNT_ID.fullmatch(text) is not None
 
 
 def whose(finding: Finding) -> str:
@@ -71,8 +65,7 @@ def what_to_do(finding: Finding) -> str:
 
 def partition(finding: Finding) -> str:
     """Return the AWS partition; `aws` where the ARN was not read."""
-    parts = (finding.user_arn or "").split(":")
-    return parts[1] if len(parts) > 1 and parts[1] else "aws"
+    return partition_of(finding.user_arn) or "aws"
 
 
 def home_region(of_partition: str) -> str:

@@ -5,13 +5,13 @@ put there whole. So whoever is killed has written nothing, and who writes the sa
 """
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from birthright.aws.identifiers import is_account_id
 from birthright.errors import StoreError, UsageError
 from birthright.facts.coverage import WHOLE, is_whole
 from birthright.facts.model import UNKNOWN, Account, AccountFacts
@@ -38,7 +38,6 @@ from birthright.times import format_instant, now
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_ACCOUNT = re.compile(r"[0-9]{12}|unknown", re.ASCII)
 _SHOWN_IDS = 3
 _RESUMABLE = timedelta(days=1)
 
@@ -272,7 +271,7 @@ def _account_id(facts: AccountFacts) -> str:
     """Return whose facts these are. Raises StoreError if they are nobody's, or several accounts'."""
     ids = {row.account_id for table in READ for row in getattr(facts, table)}
     account_id: str = next(iter(ids), "")
-    if len(ids) != 1 or not _ACCOUNT.fullmatch(account_id):
+    if len(ids) != 1 or not (is_account_id(account_id) or account_id == UNKNOWN):
         shown = ", ".join(sorted(repr(i[:40]) for i in ids)[:_SHOWN_IDS]) or "no account id"
         raise StoreError(f"facts of {shown} cannot be kept", "an account id has twelve digits")
     return account_id

@@ -11,7 +11,6 @@ A read that fails costs its own facts only; they stay unknown, and coverage says
 import asyncio
 import hashlib
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -21,9 +20,10 @@ import msgspec
 
 from birthright.aws.async_pacing import Pacer
 from birthright.aws.http import ConnectionLostError
+from birthright.aws.identifiers import parse_arn
 from birthright.aws.query_client import OPEN, Gate, QueryClient
 from birthright.aws.session import Session
-from birthright.aws.sts import caller_arn
+from birthright.aws.sts import Caller, get_caller
 from birthright.errors import AccessDeniedError, AnswerError, CredentialsError, ReadError
 from birthright.facts.answers import (
     ROOT_NAME,
@@ -42,8 +42,6 @@ from birthright.times import format_duration
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__.rpartition(".")[0])
-
-_ARN = re.compile(r"arn:(?P<partition>[a-z0-9-]+):[a-z]+::(?P<account>\d{12}):", re.ASCII)
 
 # So many calls in vain, one after the other, are taken for the answer to all: see `_Read.failed`.
 _ENOUGH = 20
@@ -320,25 +318,24 @@ async def _identity(
     arns = [user.user_arn for user in (answers.users or ())[:1]]
     if answers.report:
         arns += [user.user_arn for user in answers.report.users if user.user_arn][:1]
-    found = next(filter(None, map(_ARN.match, arns)), None)
+    found = next(filter(None, map(parse_arn, arns)), None)
     if known is not None:
-        if found is not None and found["account"] != known.account_id:
-            raise AnswerError(f"the answers are of account {found['account']}, not {known.account_id}")
+        if found is not None and found.account_id != known.account_id:
+            raise AnswerError(f"the answers are of account {found.account_id}, not {known.account_id}")
         return known.account_id, known.partition
     if found is None:
         errors = [read.error for read in collection.reads.values() if read.error]
         if errors and all(isinstance(error, CredentialsError) for error in errors):
             raise errors[0]
-        found = _ARN.match(await _ask_caller(session, errors))
-    if found is None:
-        raise AnswerError("no answer names the account it is about")
-    return found["account"], found["partition"]
+        caller = await _get_caller(session, errors)
+        return caller.account_id, caller.partition
+    return found.account_id, found.partition
 
 
-async def _ask_caller(session: Session, errors: list[ReadError]) -> str:
+async def _get_caller(session: Session, errors: list[ReadError]) -> Caller:
     sts = QueryClient(session, "sts", Pacer(1))
     try:
-        return await caller_arn(sts)
+        return await get_caller(sts)
     except ReadError as error:
         # What went wrong first says more than what went wrong last.
         raise errors[0] if errors else error from error

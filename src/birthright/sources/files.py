@@ -5,13 +5,13 @@ a key is gone, so it is not taken as a proof.
 """
 
 import hashlib
-import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
+from birthright.aws.identifiers import parse_arn
 from birthright.errors import AnswerError, UsageError
 from birthright.facts.answers import (
     ROOT_NAME,
@@ -33,8 +33,6 @@ from birthright.sources.report import parse_report_document
 from birthright.times import format_instant
 
 _Said = tuple[Status, int, list[str]]  # status, rows, lines of the detail
-
-_ARN = re.compile(r"arn:([a-z0-9-]+):iam::([0-9]{12}):")
 
 
 class _Files(msgspec.Struct, frozen=True):
@@ -97,8 +95,8 @@ def _account(files: _Files, report: Path, users: Path | None) -> tuple[str, str]
 
 def _owners(path: Path | None, arns: Iterable[str | None]) -> set[tuple[str, str]]:
     """Return the one pair (partition, account id) that the ARNs name, or none."""
-    matches = (_ARN.match(arn) for arn in arns if arn)
-    owners = {(match[1], match[2]) for match in matches if match}
+    found = filter(None, map(parse_arn, filter(None, arns)))
+    owners = {(arn.partition, arn.account_id) for arn in found if arn.service == "iam"}
     if len(owners) > 1:
         ids = ", ".join(sorted(":".join(owner) for owner in owners)[:3])
         raise UsageError(f"{path} mixes several accounts: {ids}", "give one account at a time")

@@ -153,7 +153,7 @@ def test_a_name_that_a_destination_cannot_hold(spec: str, user_name: str, owner:
         {"user_name": ""},
         {"user_name": "a\nb"},
         {"user_name": "{access_key_id}"},
-        {"user_name": "x" * 65},
+        {"user_name": "x" * 129},
         {"user_name": "äöü"},
         {"account_id": "../123456789"},
         {"account_id": "١٢٣٤٥٦٧٨٩٠١٢"},

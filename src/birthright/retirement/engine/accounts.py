@@ -18,6 +18,7 @@ from birthright.aws.clock import AwsClock
 from birthright.aws.errors import translated
 from birthright.aws.session import AwsSession
 from birthright.aws.session import translated as ours
+from birthright.aws.sts import Caller, caller_of
 from birthright.aws.thread_pacing import ThreadPacer
 from birthright.errors import CredentialsError, ReadError, ThrottledError, UncertainError
 from birthright.retirement.engine.iam import Iam
@@ -34,21 +35,14 @@ _CLOSED = 60.0  # seconds for which an account that could not be had is left alo
 _SESSION_NAME = "birthright-retire"
 
 
-class Identity(msgspec.Struct, frozen=True):
-    """What GetCallerIdentity says of a caller."""
-
-    account_id: str
-    arn: str
-
-
 class RetiringAccount(msgspec.Struct, frozen=True):
     """One account as a retirement uses it; `own_key_id` is the key it is called with."""
 
     iam: Iam
-    identity: Identity
+    identity: Caller
     own_key_id: str
     client: Callable[[str], Any]
-    identify: Callable[[str, Secret], Identity]
+    identify: Callable[[str, Secret], Caller]
 
 
 class RetiringRole(msgspec.Struct, frozen=True):
@@ -101,10 +95,10 @@ class AccountDirectory:
         An account that could not be had is not tried again for a minute.
         """
         own = self.own
-        theirs = own.identity.arn.split(":")[1]
-        if theirs != partition:
+        if own.identity.partition != partition:
             raise CredentialsError(
-                f"the credentials are of the partition {theirs}, not {partition}", "use another --profile"
+                f"the credentials are of the partition {own.identity.partition}, not {partition}",
+                "use another --profile",
             )
         if account_id == own.identity.account_id:
             return own
@@ -168,7 +162,7 @@ class AccountDirectory:
                     clients[service] = self._client(session, service)
                 return clients[service]
 
-        def identify(access_key_id: str, secret: Secret) -> Identity:
+        def identify(access_key_id: str, secret: Secret) -> Caller:
             keys = {"aws_access_key_id": access_key_id, "aws_secret_access_key": secret.reveal()}
             return self._identity(self._client(session, "sts", **keys))
 
@@ -191,7 +185,7 @@ class AccountDirectory:
         with ours():
             return session.create_client(service, region_name=self._session.region, config=config, **keys)
 
-    def _patient_identity(self, sts: Any) -> Identity:  # noqa: ANN401 - as above
+    def _patient_identity(self, sts: Any) -> Caller:  # noqa: ANN401 - as above
         """Ask who we are until AWS says it; many accounts ask at once, so not all at the same moment."""
         attempt = 0
         while True:
@@ -207,7 +201,7 @@ class AccountDirectory:
             self._sleep(random.uniform(longest / 2, longest))  # noqa: S311 - not for cryptography
             attempt += 1
 
-    def _identity(self, sts: Any) -> Identity:  # noqa: ANN401 - as above
+    def _identity(self, sts: Any) -> Caller:  # noqa: ANN401 - as above
         try:
             answer = sts.get_caller_identity()
         except ClientError as error:
@@ -218,7 +212,7 @@ class AccountDirectory:
         if date:
             self._clock.observe(date)
         try:
-            return Identity(answer["Account"], answer["Arn"])
+            return caller_of(answer["Arn"])
         except KeyError:
             raise UncertainError("sts:GetCallerIdentity: the answer is empty", "run it again") from None
 

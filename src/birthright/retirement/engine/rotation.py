@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from birthright.aws.sts import Caller
 from birthright.errors import HandoverError, ReadError
-from birthright.retirement.engine.accounts import Identity
 from birthright.retirement.engine.iam import Go, KeyLastUse, NewKey, SeenKey
 from birthright.retirement.engine.preconditions import (
     RetirementEnded,
@@ -159,7 +159,7 @@ def prove(work: RetirementTask, secret: Secret) -> None:
         raise RetirementEnded
 
 
-def _identify(work: RetirementTask, go: Go, access_key_id: str, secret: Secret) -> Identity | None:
+def _identify(work: RetirementTask, go: Go, access_key_id: str, secret: Secret) -> Caller | None:
     """Ask STS who the new key is until it is known everywhere; None if that takes too long.
 
     It may not be asked later than that, nor without the lock: whoever goes on with the rotation would
@@ -176,7 +176,7 @@ def _identify(work: RetirementTask, go: Go, access_key_id: str, secret: Secret) 
     return None
 
 
-def note_proof(work: RetirementTask, identity: Identity | None, ended_at: datetime) -> None:
+def note_proof(work: RetirementTask, identity: Caller | None, ended_at: datetime) -> None:
     """Record what came of the proof, and until when a use of the replacement may have been our own."""
     replacement = work.retirement.replacement
     assert replacement is not None  # noqa: S101 - for the type checker: set with this state

@@ -5,17 +5,18 @@ is put in place of its placeholder as it is, never formatted.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from birthright.aws.identifiers import is_access_key_id, is_account_id, is_partition, is_user_name
 from birthright.errors import HandoverError, UsageError
 from birthright.retirement.handover.interface import Owner
 
-_VALID: Mapping[str, re.Pattern[str]] = {
-    "user_name": re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}"),
-    "account_id": re.compile(r"[0-9]{12}"),
-    "partition": re.compile(r"aws(-[a-z]+)*"),
-    "access_key_id": re.compile(r"[A-Za-z0-9_]{16,128}"),
+_VALID: Mapping[str, Callable[[str], bool]] = {
+    "user_name": is_user_name,
+    "account_id": is_account_id,
+    "partition": is_partition,
+    "access_key_id": is_access_key_id,
 }
 _KEY = "{access_key_id}"
 _TOKEN = re.compile(r"\{([^{}]*)\}|[{}]")
@@ -45,7 +46,7 @@ def for_owner(text: str, owner: Owner) -> str:
     """Put the owner's values in place; `{access_key_id}` stays. Raises UsageError for an impossible value."""
     values = {"user_name": owner.user_name, "account_id": owner.account_id, "partition": owner.partition}
     for name, value in values.items():
-        if not _VALID[name].fullmatch(value):
+        if not _VALID[name](value):
             raise UsageError(
                 f"{name} {value[:80]!r} is none that AWS gives", "the plan is damaged: make a new one"
             )
@@ -55,7 +56,7 @@ def for_owner(text: str, owner: Owner) -> str:
 
 def for_key(text: str, access_key_id: str) -> str:
     """Put the key id in place, in a text that has its owner's values. Raises HandoverError."""
-    if not _VALID["access_key_id"].fullmatch(access_key_id):
+    if not is_access_key_id(access_key_id):
         raise HandoverError(f"{access_key_id[:80]!r} is no access key id", "look at what AWS answered")
     return text.replace(_KEY, access_key_id)
 

@@ -1,6 +1,5 @@
 """The keys that failing findings ask to retire, with all that the findings say of them."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from birthright.aws.identifiers import parse_user_arn
 from birthright.facts.answers import ROOT_NAME
 from birthright.retirement.model import FindingRef, KeyFacts
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 # What a plan says first of a key with several findings.
 _FIRST = "access-key-created-with-user"
 _RISKS = {"critical": 0, "high": 1, "medium": 2, "low": 3}
-_ARN = re.compile(r"arn:([a-z-]+):iam::([0-9]{12}):user/(?:[!-~]*/)?([^/]+)", re.ASCII)
 _LAST_USE = ("last_used_at", "ever_used")
 
 
@@ -195,10 +194,10 @@ def _candidate(
     group = sorted(group, key=_weight)
     first = group[0]
     beside = known.get((first.account_id, first.user_name), {})
-    arn = _ARN.fullmatch(first.user_arn or "")
+    arn = parse_user_arn(first.user_arn or "")
     return Candidate(
         account_id=first.account_id,
-        partition=arn[1] if arn else "aws",
+        partition=arn.partition if arn else "aws",
         user_name=first.user_name or "",
         user_arn=first.user_arn or "",
         access_key_id=first.access_key_id,
@@ -206,7 +205,7 @@ def _candidate(
         remedies=frozenset(f.remedy for f in group),
         facts=_facts(group, as_of),
         agreed=len({_said(finding) for finding in group}) == 1,
-        proper=arn is not None and (arn[2], arn[3]) == (first.account_id, first.user_name),
+        proper=arn is not None and (arn.account_id, arn.user_name) == (first.account_id, first.user_name),
         user_keys=None if first.user_keys is None else max(first.user_keys, len(beside)),
         siblings=tuple(beside[i] for i in sorted(beside) if i != first.access_key_id),
         waiver=waivers.get(first.access_key_id or ""),

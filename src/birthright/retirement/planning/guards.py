@@ -3,13 +3,13 @@
 A guard sees facts only. None of them asks AWS: what moves after the plan, `apply` sees.
 """
 
-import re
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
 import msgspec
 
+from birthright.aws.identifiers import is_access_key_id, is_account_id, is_user_name
 from birthright.retirement.model import Terms
 from birthright.retirement.planning.candidates import Candidate, PlanRequest, Sibling
 from birthright.text import printable
@@ -18,9 +18,6 @@ from birthright.times import format_duration, format_instant
 # AWS shows `never used` for a key that was used a moment ago: a young key's disuse is not known.
 SETTLED = timedelta(days=1)
 
-_ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
-_IAM_NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
-_KEY_ID = re.compile(r"\w{16,128}", re.ASCII)
 _SCAN_AGAIN = "scan again and plan from that"
 _LOOK = "look at the key in IAM yourself"
 
@@ -60,9 +57,9 @@ def _root(key: Candidate, _: Rules) -> Refusal | None:
 def _damaged(key: Candidate, _: Rules) -> Refusal | None:
     if not key.agreed:
         return Refusal("its findings contradict each other", _SCAN_AGAIN)
-    if not key.user_arn and _ACCOUNT.fullmatch(key.account_id):
+    if not key.user_arn and is_account_id(key.account_id):
         return Refusal("nobody could read the user's ARN", "allow iam:ListUsers and scan again")
-    if not (key.proper and _ACCOUNT.fullmatch(key.account_id) and _IAM_NAME.fullmatch(key.user_name)):
+    if not (key.proper and is_account_id(key.account_id) and is_user_name(key.user_name)):
         return Refusal("no such account, user and ARN go together in AWS", _SCAN_AGAIN)
     return None
 
@@ -107,7 +104,7 @@ def _own(key: Candidate, rules: Rules) -> Refusal | None:
 def _nameless(key: Candidate, _: Rules) -> Refusal | None:
     if key.access_key_id is None:
         return Refusal("its id was not read: the scan read the report only", "scan again with --depth keys")
-    if not _KEY_ID.fullmatch(key.access_key_id):
+    if not is_access_key_id(key.access_key_id):
         return Refusal("its id is not one that AWS gives", _SCAN_AGAIN)
     return None
 

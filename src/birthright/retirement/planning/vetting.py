@@ -4,6 +4,7 @@ A plan's digest shows an accident, not a forgery. What a plan may do is bounded 
 that are protected, waits that are shorter, and programs and files of this machine that nobody here named.
 """
 
+from birthright.aws.identifiers import UserArn, parse_user_arn
 from birthright.errors import PlanError, UsageError
 from birthright.retirement.handover.registry import spec_for
 from birthright.retirement.planning.guards import protecting
@@ -29,8 +30,7 @@ def vet(plan: Plan, settings: RetirementSettings, handover: str | None) -> None:
 def _vet_item(item: Item, settings: RetirementSettings, handover: str | None) -> None:
     if protecting(item.user_name, item.user_arn, settings.protected) is not None:
         raise PlanError(f"the plan touches {item.user_name}, who is protected here", "plan again")
-    start, _, rest = item.user_arn.partition(":user/")
-    if start != f"arn:{item.partition}:iam::{item.account_id}" or rest.rpartition("/")[2] != item.user_name:
+    if parse_user_arn(item.user_arn) != UserArn(item.partition, item.account_id, item.user_name):
         raise PlanError(f"the ARN {item.user_arn} is not that of user {item.user_name}", "plan again")
     kind = (item.handover or "").partition(":")[0].strip()
     if kind in _HERE and item.handover != _named_here(item.user_name, settings, handover):
