@@ -29,7 +29,7 @@ from birthright.scans.request import AccountSelection, ConcurrencyLimits, ManyAc
 from birthright.scans.store import FolderStore
 from birthright.scans.writer import ScanWriter
 from birthright.times import now
-from cli_helpers import Ran
+from cli_helpers import Ran, in_process
 from fleet_helpers import (
     ORG,
     begin,
@@ -42,7 +42,6 @@ from fleet_helpers import (
     names_in,
     steady,
 )
-from retire_helpers import in_process
 
 AS_OF = now()
 SMALL = "import birthright.fleet.dask_engine as s; s._BATCH, s._CONNECT_SECONDS = 3, 5\n"

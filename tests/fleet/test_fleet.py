@@ -359,6 +359,7 @@ def test_a_profile_that_was_refused_is_not_forgotten(box: Sandbox, tmp_path: Pat
     assert [line["account_name"] for line in found["unknown"]["coverage"]] == ["bad"]
 
 
+@pytest.mark.usefixtures("soon")
 def test_an_outage_is_seen_by_a_profile_that_answered(box: Sandbox, tmp_path: Path) -> None:
     """Where every account has credentials of its own, those of one that answered ask again."""
     more = profiles(tmp_path, one=own_keys(box))
@@ -387,6 +388,7 @@ def test_a_profile_that_is_not_there_is_refused(profile: str, box: Sandbox, tmp_
         read_profiles(box, tmp_path, ("one", profile), one=own_keys(box))
 
 
+@pytest.mark.usefixtures("soon")
 def test_dead_credentials_end_the_scan_and_what_was_read_is_kept(
     box: Sandbox, plain: tuple[ScanInfo, dict[str, Rows]], tmp_path: Path
 ) -> None:
@@ -409,6 +411,7 @@ def test_dead_credentials_end_the_scan_and_what_was_read_is_kept(
         assert by_account(folder, again.finish()) == plain[1]
 
 
+@pytest.mark.usefixtures("soon")
 def test_the_own_account_is_not_blamed_for_dead_credentials(box: Sandbox, tmp_path: Path) -> None:
     """Where the caller's own account is the last one, its refusals still end the scan and are not kept."""
     own = ManyAccounts(AccountSelection(org=True, include=(box.account_id,)))
@@ -420,6 +423,7 @@ def test_the_own_account_is_not_blamed_for_dead_credentials(box: Sandbox, tmp_pa
     assert writer.read_so_far() == set()
 
 
+@pytest.mark.usefixtures("soon")
 def test_refusals_that_are_not_ours_are_the_accounts(box: Sandbox, tmp_path: Path) -> None:
     """An account that refuses good credentials is recorded, and ends nobody's scan."""
     strange = next(a for a in box.account_ids[1:] if a not in closed(box))

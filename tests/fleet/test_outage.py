@@ -8,7 +8,6 @@ import pytest
 
 from birthright.errors import AnswerError, CredentialsError, ReadError
 from birthright.facts.model import Account, AccountFacts, Coverage
-from birthright.fleet import reading
 from birthright.fleet.choosing import skipped
 from birthright.fleet.outage import Outage
 from birthright.fleet.target import Target
@@ -22,10 +21,7 @@ NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 QUICK = ManyAccounts(ORG, limits=ConcurrencyLimits(working=40))
 
 
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Try again at once what failed."""
-    monkeypatch.setattr(reading, "_BACK_OFF", 0.01)
+pytestmark = pytest.mark.usefixtures("soon")
 
 
 def silent(account_id: str) -> AccountFacts:

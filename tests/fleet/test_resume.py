@@ -1,6 +1,5 @@
 """A scan that was cut short is gone on with: by a signal, by kill -9, by credentials that died."""
 
-import json
 import random
 import shutil
 import signal
@@ -19,6 +18,7 @@ from birthright.scans.request import ConcurrencyLimits, ManyAccounts
 from birthright.scans.store import FolderStore
 from birthright.scans.writer import ScanWriter
 from birthright.times import now
+from cli_helpers import in_process
 from fleet_helpers import (
     ORG,
     begin,
@@ -52,8 +52,8 @@ def whole(box: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
         go(fleet_of(writer, ManyAccounts(ORG)).read())
     info = writer.finish()
     ran = run(box, folder, "scan", "--from", info.id, *JSON)
-    assert ran.returncode == 1, ran.stderr
-    return document(ran.stdout)
+    assert ran.code == 1, ran.err
+    return document(ran.out)
 
 
 def begun(folder: Path) -> str:
@@ -92,7 +92,7 @@ def check_whole(folder: Path, scan_id: str) -> None:
     assert found == named | {"scan.json", f"accounts/{info.accounts.name}"}
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_killed_at_any_moment(seed: int, box: Sandbox, whole: dict[str, Any], tmp_path: Path) -> None:
     """Kill -9, again and again: gone on with, the findings equal those of a scan nobody interrupted."""
     chance = random.Random(seed)  # noqa: S311 - moments, no secrets
@@ -107,12 +107,12 @@ def test_killed_at_any_moment(seed: int, box: Sandbox, whole: dict[str, Any], tm
         assert list_scans(FolderStore(tmp_path)) == []
         assert list_unfinished(FolderStore(tmp_path)) == [scan_id]
     ran = run(box, tmp_path, "scan", "--resume", scan_id, *JSON)
-    assert (ran.returncode, ran.stderr) == (1, "")
-    assert document(ran.stdout) == whole
+    assert (ran.code, ran.err) == (1, "")
+    assert document(ran.out) == whole
     check_whole(tmp_path, scan_id)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_asked_to_end(number: signal.Signals, box: Sandbox, whole: dict[str, Any], tmp_path: Path) -> None:
     """Ctrl-C and SIGTERM keep what was read, say how to go on, and leave no finished scan."""
     scan_id = begun(tmp_path)
@@ -129,16 +129,16 @@ def test_asked_to_end(number: signal.Signals, box: Sandbox, whole: dict[str, Any
     assert second == "birthright: interrupted"
     assert kept >= 2
     early = run(box, tmp_path, "scan", "--from", scan_id, *JSON)
-    told = json.loads(early.stdout)
+    told = early.document
     assert (told["scan"]["finished"], told["scan"]["complete"]) == (False, False)
     unread = {line["account_id"] for line in told["coverage"] if "did not finish" in line["detail"]}
     read = {line["account_id"] for line in told["coverage"]} - unread
     assert (len(read), len(read | unread)) == (kept, 40)
-    assert "THIS SCAN DID NOT FINISH" in run(box, tmp_path, "scan", "--from", scan_id).stdout
+    assert "THIS SCAN DID NOT FINISH" in run(box, tmp_path, "scan", "--from", scan_id).out
     with pytest.raises(UsageError, match="there is no finished scan"):
         find_scan(FolderStore(tmp_path), "latest")
     ran = run(box, tmp_path, "scan", "--resume", scan_id, *JSON)
-    assert document(ran.stdout) == whole
+    assert document(ran.out) == whole
     check_whole(tmp_path, scan_id)
 
 
@@ -152,7 +152,7 @@ def test_killed_between_the_last_part_and_the_end(
     before = box.calls["AssumeRole"]
     ran = run(box, tmp_path, "scan", "--resume", writer.info.id, *JSON)
     assert box.calls["AssumeRole"] == before
-    assert document(ran.stdout) == whole
+    assert document(ran.out) == whole
     check_whole(tmp_path, writer.info.id)
 
 
@@ -171,7 +171,7 @@ def test_the_callers_credentials_die_half_way(box: Sandbox, whole: dict[str, Any
     assert "the access key does not exist, is inactive" in second
     assert box.credentials.secret_access_key not in err
     ran = run(box, tmp_path, "scan", "--resume", scan_id, *JSON)
-    assert document(ran.stdout) == whole
+    assert document(ran.out) == whole
     check_whole(tmp_path, scan_id)
 
 
@@ -188,12 +188,9 @@ def test_a_scan_with_no_beginning_leaves_nothing(tmp_path: Path) -> None:
             ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, 3, "cannot be reached"),
             ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ACCESS_KEY_ID": ""}, 3, "credentials"),
         ):  # fmt: skip
-            ran = subprocess.run(
-                command("scan", "--org", "--quiet"), env={**environment, **changed},
-                capture_output=True, text=True, check=False, timeout=60,
-            )  # fmt: skip
-            assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (code, "", 1), ran.stderr
-            assert reason in ran.stderr
+            ran = in_process({**environment, **changed}, "scan", "--org", "--quiet")
+            assert ran.code == code
+            assert reason in ran.trouble
             assert names_in(tmp_path) == []
 
 
@@ -212,8 +209,8 @@ def test_what_cannot_be_gone_on_with_is_told(box: Sandbox, tmp_path: Path) -> No
     ):
         asked.write_text(damaged)
         ran = run(box, tmp_path, "scan", "--resume", scan_id)
-        assert (ran.returncode in {2, 4}, ran.stdout, ran.stderr.count("\n")) == (True, "", 1), ran.stderr
-        assert message in ran.stderr
+        assert ran.code in {2, 4}
+        assert message in ran.trouble
     asked.write_text(text)
     with entered(box):
         writer = ScanWriter.resume(store, scan_id)
@@ -237,10 +234,11 @@ def test_a_file_that_is_gone_is_read_again(box: Sandbox, whole: dict[str, Any], 
         go(fleet_of(writer, ManyAccounts(ORG)).read())
     shutil.rmtree(tmp_path / "scans" / writer.info.id / "access_keys")
     ran = run(box, tmp_path, "scan", "--resume", writer.info.id, *JSON)
-    assert document(ran.stdout) == whole
+    assert document(ran.out) == whole
     check_whole(tmp_path, writer.info.id)
 
 
+@pytest.mark.usefixtures("soon")
 def test_an_outage_ends_the_scan_and_is_not_kept(tmp_path: Path) -> None:
     """When nobody can be entered any more the scan ends; what was not answered is asked again by a resume."""
     with Sandbox(users=2, accounts=120, cases=False).running() as box:
@@ -259,6 +257,7 @@ def test_an_outage_ends_the_scan_and_is_not_kept(tmp_path: Path) -> None:
     assert len(resumed_accounts(tmp_path, info.id)) == 120
 
 
+@pytest.mark.usefixtures("soon")
 def test_a_few_accounts_that_fail_are_no_outage(tmp_path: Path) -> None:
     """Accounts that cannot be entered, fewer than fifty in a row, are recorded as failed."""
     with Sandbox(users=2, accounts=20, cases=False).running() as box:
@@ -279,8 +278,8 @@ def resumed_accounts(folder: Path, scan_id: str) -> set[str]:
 def test_latest_is_the_scan_begun_last(tmp_path: Path, box: Sandbox) -> None:
     """After a lost terminal nobody knows the id; `--resume latest` finds it, and says if there is none."""
     none = run(box, tmp_path, "scan", "--resume", "latest")
-    assert none.returncode == 2
-    assert "no scan to go on with" in none.stderr
+    assert none.code == 2
+    assert "no scan to go on with" in none.trouble
     begun(tmp_path)
-    assert run(box, tmp_path, "scan", "--resume", "latest", "--quiet").returncode == 1
+    assert run(box, tmp_path, "scan", "--resume", "latest", "--quiet").code == 1
     assert list_unfinished(FolderStore(tmp_path)) == []

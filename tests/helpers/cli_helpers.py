@@ -2,14 +2,17 @@
 
 import io
 import json
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from birthright.cli.main import run
 from birthright.sandbox.sandbox import Sandbox
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -40,6 +43,27 @@ class Ran(NamedTuple):
 
 
 Birthright = Callable[..., Ran]
+
+
+def in_process(environment: dict[str, str], *arguments: object) -> Ran:
+    """Run a command in this process, in an environment of its own."""
+    out, err = io.StringIO(), io.StringIO()
+    with only(environment), redirect_stdout(out), redirect_stderr(err):
+        code = run([str(argument) for argument in arguments])
+    return Ran(code, out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def only(environment: dict[str, str]) -> Iterator[None]:
+    """Have these environment variables and no others."""
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 class Screen(io.StringIO):

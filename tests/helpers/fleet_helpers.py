@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Coroutine, Iterable, Mapping
 from datetime import datetime
@@ -27,6 +26,7 @@ from birthright.scans.request import AccountSelection, ManyAccounts, ReadOptions
 from birthright.scans.store import FolderStore, Store
 from birthright.scans.writer import ScanWriter
 from birthright.times import now
+from cli_helpers import Ran, in_process
 
 ORG = AccountSelection(org=True)
 _UNSTEADY = re.compile(r'"(seconds|calls|throttled)":\s*[\d.e-]+')
@@ -180,18 +180,9 @@ def environment_of(box: Sandbox, folder: Path) -> dict[str, str]:
     return {**os.environ, **box.environment(), "BIRTHRIGHT_STORE": str(folder)}
 
 
-def run(
-    box: Sandbox, folder: Path, *arguments: object, parts: int | None = None
-) -> "subprocess.CompletedProcess[str]":
-    """Run the command line in a process of its own."""
-    return subprocess.run(
-        command(*arguments, parts=parts),
-        env=environment_of(box, folder),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+def run(box: Sandbox, folder: Path, *arguments: object) -> Ran:
+    """Run the command line in this process, with the store in `folder`."""
+    return in_process(environment_of(box, folder), *arguments)
 
 
 def steady(text: str) -> str:

@@ -3,7 +3,6 @@
 Commands run as processes of their own, which can be killed, or in this process, which is quicker.
 """
 
-import io
 import json
 import os
 import signal
@@ -11,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import chdir, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +18,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import time_machine
 
-from birthright.cli.main import run
 from birthright.errors import UsageError
 from birthright.retirement.journal.opening import open_journal
 from birthright.retirement.model import Retirement, Terms
@@ -28,7 +26,7 @@ from birthright.retirement.planning.plan_file import load_plan
 from birthright.sandbox.account import Key
 from birthright.sandbox.log import LogEntry
 from birthright.sandbox.sandbox import Sandbox
-from cli_helpers import Ran
+from cli_helpers import Ran, in_process
 from retirement_invariants import Judge
 
 if TYPE_CHECKING:
@@ -324,14 +322,6 @@ def _switched(entry: LogEntry, key_id: str, status: str) -> bool:
     return entry.effect[:1] == ("status",) and (entry.effect[2], entry.effect[4]) == (key_id, status)
 
 
-def in_process(environment: dict[str, str], *arguments: object) -> Ran:
-    """Run a command in this process, in an environment of its own."""
-    out, err = io.StringIO(), io.StringIO()
-    with _environment(environment), redirect_stdout(out), redirect_stderr(err):
-        code = run([str(argument) for argument in arguments])
-    return Ran(code, out.getvalue(), err.getvalue())
-
-
 @contextmanager
 def scene(folder: Path, journal: str = "", **dials: Any) -> Iterator[Scene]:  # noqa: ANN401 - a sandbox's dials
     """Serve an empty account, and give the scene around it."""
@@ -340,15 +330,3 @@ def scene(folder: Path, journal: str = "", **dials: Any) -> Iterator[Scene]:  # 
         made = Scene(folder, box, journal)
         yield made
         made.journal.close()
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    before = dict(os.environ)
-    os.environ.clear()
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

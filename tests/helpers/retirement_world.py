@@ -34,6 +34,7 @@ from birthright.retirement.model import KeyFacts, PlanRef, Retirement, Terms
 from birthright.sandbox.account import Key
 from birthright.sandbox.direct import handler
 from birthright.sandbox.sandbox import Sandbox
+from cli_helpers import only
 
 START = datetime(2026, 11, 22, 10, tzinfo=UTC)
 LEASE = timedelta(minutes=5)
@@ -74,7 +75,8 @@ class Plug:
     def accounts(self) -> AccountDirectory:
         """The clients, made once: they know nothing of a world but its one account."""
         if self._accounts is None:
-            with _environment(Sandbox(users=0, cases=False)):
+            sandbox = Sandbox(users=0, cases=False).environment()
+            with only({**os.environ, **sandbox, "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}):
                 session = AwsSession()
                 session.botocore.register("before-send", self.answer)
                 self._accounts = AccountDirectory(session, AwsClock(), sleep=self.sleep)
@@ -89,17 +91,6 @@ class Plug:
 PLUG = Plug()
 # Hand-overs wait in real time before they ask again; a world's time is its own.
 foreign.PAUSES = (0.0, 0.0, 0.0, 0.0)
-
-
-@contextmanager
-def _environment(box: Sandbox) -> Iterator[None]:
-    before = dict(os.environ)
-    os.environ.update({**box.environment(), "AWS_ENDPOINT_URL": "http://127.0.0.1:1"})
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 @contextmanager

@@ -14,8 +14,7 @@ from moto.server import ThreadedMotoServer
 
 from birthright.retirement.journal.opening import open_journal
 from birthright.retirement.model import Retirement
-from cli_helpers import Ran
-from retire_helpers import in_process
+from cli_helpers import Ran, in_process
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
