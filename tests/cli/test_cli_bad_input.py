@@ -46,8 +46,13 @@ def test_files_that_are_no_report(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--access-keys", "k.json"], "go with --credential-report"),
-        (["--users", "u.json"], "go with --credential-report"),
+        (["--users", "u.json", "--depth", "keys"], "exclude each other"),
+        (["--access-keys", "k.json", "--org"], "exclude each other"),
+        (["--report-time", "2026-01-01T00:00:00Z"], "--report-time goes with files"),
+        (["--account-id", "111122223333"], "--account-id goes with files"),
+        (["--from", "latest", "--report-time", "2026-01-01"], "exclude each other"),
+        (["--credential-report", "r", "--report-time", "yesterday"], "'yesterday' is not a time"),
+        (["--report-time", "9999-12-31T23:59:59-10:00"], "is not a time"),
         (["--from", "latest", "--credential-report", "r"], "exclude each other"),
         (["--credential-report", "r", "--depth", "keys"], "exclude each other"),
         (["--from", "../../etc"], "not the id of a scan"),

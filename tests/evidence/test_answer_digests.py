@@ -16,7 +16,7 @@ from birthright.policies.engine import Engine
 from birthright.policies.evaluator import Evaluator
 from birthright.sandbox import Sandbox
 from birthright.scans.record import ScanInfo, load_info, load_tables, report_files
-from birthright.scans.request import ReadOptions
+from birthright.scans.request import ReadOptions, ReportFiles
 from birthright.scans.store import FolderStore
 from birthright.scans.writer import ScanWriter, parquet_of, save_scan
 from birthright.sources.files import collect_files
@@ -123,12 +123,12 @@ def test_files_have_the_digest_of_the_reports_file(tmp_path: Path) -> None:
     text = f"{header}\n{row}\n"
     path = tmp_path / "report.csv"
     path.write_text(text)
-    facts = collect_files(path, (), None, raw=True)
+    facts = collect_files(ReportFiles(path), AS_OF, raw=True).facts
     digest = hashlib.sha256(text.encode()).hexdigest()
     assert digests(facts) == {"GetCredentialReport": digest, "ListUsers": None, "ListAccessKeys": None,
                               "GetAccessKeyLastUsed": None}  # fmt: skip
     assert facts.report == text.encode()
-    assert collect_files(path, (), None).report is None
+    assert collect_files(ReportFiles(path), AS_OF).facts.report is None
 
 
 def test_kept_reports_are_parts_of_a_scan(tmp_path: Path) -> None:

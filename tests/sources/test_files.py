@@ -10,10 +10,12 @@ import pytest
 
 from birthright.errors import UsageError
 from birthright.facts.model import AccountFacts, Coverage
+from birthright.scans.request import ReportFiles
 from birthright.sources.files import collect_files
 from birthright.sources.listings import read_access_keys, read_users
 
 BORN = datetime(2026, 1, 1, 10, tzinfo=UTC)
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
 CSV = """\
 user,arn,user_creation_time,password_enabled,password_last_used,password_last_changed,mfa_active,\
 access_key_1_active,access_key_1_last_rotated,access_key_1_last_used_date,\
@@ -27,6 +29,9 @@ true,2026-01-01T10:00:01Z,2026-05-01T10:00:00Z,us-east-1,s3,false,N/A,N/A,N/A,N/
 bob,arn:aws:iam::111122223333:user/bob,2026-01-02T10:00:00Z,false,N/A,N/A,false,\
 true,2026-01-02T10:00:01Z,N/A,N/A,N/A,false,N/A,N/A,N/A,N/A,false,false
 """
+
+
+UNKNOWN_TIME = "made between 2026-05-01T10:00:00Z and this scan: when is not known, --report-time says it"
 
 
 def key(name: str = "ann", key_id: str = "AKIAANN1", made: str = "2026-01-01T10:00:01Z") -> object:
@@ -56,13 +61,19 @@ def write(directory: Path, name: str, content: object) -> Path:
 
 
 def collect(
-    tmp_path: Path, keys: Sequence[object] = (), users: object = None, report: str = CSV
+    tmp_path: Path,
+    keys: Sequence[object] = (),
+    users: object = None,
+    report: str | None = CSV,
+    account_id: str | None = None,
 ) -> AccountFacts:
-    return collect_files(
-        write(tmp_path, "report.csv", report),
-        [write(tmp_path, f"keys{n}.json", content) for n, content in enumerate(keys)],
+    files = ReportFiles(
+        None if report is None else write(tmp_path, "report.csv", report),
+        tuple(write(tmp_path, f"keys{n}.json", content) for n, content in enumerate(keys)),
         None if users is None else write(tmp_path, "users.json", users),
+        account_id=account_id,
     )
+    return collect_files(files, NOW).facts
 
 
 def said(facts: AccountFacts) -> dict[str, tuple[str, str]]:
@@ -79,10 +90,7 @@ def test_a_report_alone_is_an_account(tmp_path: Path) -> None:
         ("bob", 1, "report"),
     ]
     assert said(facts) == {
-        "GetCredentialReport": (
-            "ok",
-            "from file report.csv; when it was made is not known: ages are counted up to this scan",
-        ),
+        "GetCredentialReport": ("ok", f"from file report.csv; {UNKNOWN_TIME}"),
         "ListUsers": ("skipped", "no file of users was given"),
         "ListAccessKeys": ("skipped", "no file of access keys was given"),
         "GetAccessKeyLastUsed": ("ok", "not needed"),
@@ -264,7 +272,7 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
             with pytest.raises(UsageError, match=message):
                 read(path)
         with pytest.raises(UsageError, match=message):
-            collect_files(path, [], None)
+            collect_files(ReportFiles(path), NOW)
 
 
 def test_files_of_other_accounts_are_refused(tmp_path: Path) -> None:
@@ -284,3 +292,95 @@ def test_a_bad_report_file_is_refused(tmp_path: Path) -> None:
     """A report that is none is a wrong file, with its name."""
     with pytest.raises(UsageError, match=r"report\.csv: this is JSON"):
         collect(tmp_path, report="[]")
+
+
+@pytest.mark.parametrize("number", ["", "REDACTED", "************", "1234"])
+def test_a_number_that_was_removed_is_stated(number: str, tmp_path: Path) -> None:
+    """Who sends a report may take the account out of it; the ARNs get it back, and keep their partition."""
+    report = CSV.replace("arn:aws:iam::111122223333:", f"arn:aws-us-gov:iam::{number}:")
+    users = [{**one, "Arn": f"arn:aws-us-gov:iam::{number}:user/x/{one['UserName']}"} for one in USERS[:1]]
+    with pytest.raises(UsageError, match="no ARN") as caught:
+        collect(tmp_path, report=report)
+    assert caught.value.hint == "say it with --account-id"
+    facts = collect(tmp_path, (), {"Users": users}, report, "444455556666")
+    assert {(p.user_name, p.user_arn) for p in facts.principals if not p.is_root} == {
+        ("ann", "arn:aws-us-gov:iam::444455556666:user/x/ann"),
+        ("bob", "arn:aws-us-gov:iam::444455556666:user/bob"),
+    }
+    assert {row.partition for row in facts.coverage} == {"aws-us-gov"}
+
+
+def test_a_report_without_arns(tmp_path: Path) -> None:
+    """The column may be missing, too: then the ARNs stay unknown, and coverage says so."""
+    rows = [line.split(",") for line in CSV.splitlines()]
+    report = "\n".join(",".join((row[0], *row[2:])) for row in rows)
+    facts = collect(tmp_path, report=report, account_id="444455556666")
+    assert {p.user_arn for p in facts.principals} == {"arn:aws:iam::444455556666:root", None}
+    assert said(facts)["GetCredentialReport"][0] == "partial"
+    assert "the column arn is missing" in said(facts)["GetCredentialReport"][1]
+
+
+@pytest.mark.parametrize("stated", ["444455556666", "1111", "11112222333\u0663", "111122223333 "])
+def test_a_stated_account_that_cannot_be_is_refused(stated: str, tmp_path: Path) -> None:
+    """ARNs that name another account win, and an account's id has twelve digits."""
+    with pytest.raises(UsageError, match=r"is of account \d+, not 444455556666|is not the id"):
+        collect(tmp_path, account_id=stated)
+    assert collect(tmp_path, account_id="111122223333") == collect(tmp_path)
+
+
+def test_listings_without_a_report(tmp_path: Path) -> None:
+    """As in a live scan whose report was refused, keys are exact, but for their use."""
+    facts = collect(tmp_path, [page(key()), page(UserName="bob")], {"Users": USERS}, None)
+    assert [(k.user_name, k.access_key_id, k.ever_used) for k in facts.access_keys if not k.is_root] == [
+        ("ann", "AKIAANN1", None)
+    ]
+    assert {(p.user_name, p.in_report, p.in_listing, p.console_password) for p in facts.principals} == {
+        ("<root_account>", None, None, None),
+        ("ann", None, True, None),
+        ("bob", None, True, None),
+    }
+    assert said(facts) == {
+        "GetCredentialReport": ("skipped", "no credential report was given"),
+        "ListUsers": ("ok", "from file users.json"),
+        "ListAccessKeys": ("ok", "from file keys0.json, keys1.json"),
+        "GetAccessKeyLastUsed": ("skipped", "1 keys whose last use the report does not tell"),
+    }
+    assert {row.sha256 for row in facts.coverage} == {None}
+
+
+def test_keys_alone_need_the_account(tmp_path: Path) -> None:
+    """No ARN is in a listing of keys; their users are known by name only."""
+    with pytest.raises(UsageError, match=r"keys0\.json: no ARN"):
+        collect(tmp_path, [page(key())], report=None)
+    facts = collect(tmp_path, [page(key())], None, None, "111122223333")
+    assert [(k.user_name, k.user_created_at) for k in facts.access_keys if not k.is_root] == [("ann", None)]
+
+
+def test_users_whose_keys_were_not_listed_are_unread(tmp_path: Path) -> None:
+    """Without a report nothing else tells of their keys: a row that is unknown, and partial coverage."""
+    facts = collect(tmp_path, [page(key())], {"Users": USERS}, None)
+    assert [(k.access_key_id, k.created_source) for k in facts.access_keys if k.user_name == "bob"] == [
+        (None, None)
+    ]
+    assert said(facts)["ListAccessKeys"] == ("partial", "from file keys0.json; 1 user not in it")
+
+
+def test_a_page_can_name_its_user(tmp_path: Path) -> None:
+    """That is how a user without keys is listed; a name that is not that of the keys is refused."""
+    listing = read_access_keys(
+        [write(tmp_path, "named.json", [page(UserName="bob"), page(key(), UserName="ann")])]
+    )
+    assert listing.keys.keys() == {"ann", "bob"}
+    assert listing.keys["bob"] == ()
+    cut = read_access_keys([write(tmp_path, "cut.json", page(UserName="bob", IsTruncated=True))])
+    assert (cut.cut, cut.has_lost_pages) == (frozenset({"bob"}), False)
+    with pytest.raises(UsageError, match=r"wrong\.json: a listing of bob holds keys of ann"):
+        read_access_keys([write(tmp_path, "wrong.json", page(key(), UserName="bob"))])
+
+
+def test_times_that_cannot_be_make_the_report_partial(tmp_path: Path) -> None:
+    """A report from the future, or with a time from the future in it, is not in order."""
+    future = json.dumps({"Content": CSV, "GeneratedTime": "2026-11-23T00:00:00Z"})
+    assert said(collect(tmp_path, report=future))["GetCredentialReport"][0] == "partial"
+    cell = CSV.replace("2026-05-01T10:00:00Z", "2031-05-01T10:00:00Z")
+    assert said(collect(tmp_path, report=cell))["GetCredentialReport"][0] == "partial"

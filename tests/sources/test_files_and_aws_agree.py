@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from birthright.aws.session import AwsSession
 from birthright.facts.model import AccessKey, AccountFacts
 from birthright.sandbox.sandbox import Sandbox
-from birthright.scans.request import ReadOptions
+from birthright.scans.request import ReadOptions, ReportFiles
 from birthright.sources.account import collect_account
 from birthright.sources.files import collect_files
 from birthright.times import now
@@ -29,7 +29,7 @@ def test_files_made_from_an_account_give_its_facts(seed: int, users: int, tmp_pa
             patch.setenv(name, value)
         live = asyncio.run(collect_account(AwsSession(), ReadOptions(all_users=True), now()))
         report, listing, keys = _save(tmp_path)
-    offline = collect_files(report, [keys], listing)
+    offline = collect_files(ReportFiles(report, (keys,), listing), now()).facts
     assert offline.principals == live.principals
     assert _shared(offline, offline, live) == _shared(live, offline, live)
 

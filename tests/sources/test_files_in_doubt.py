@@ -1,6 +1,5 @@
 """Files of different ages contradict each other: what only one of them says is not taken for true."""
 
-import base64
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -8,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from birthright.errors import UsageError
 from birthright.facts.model import AccountFacts
-from birthright.sources.files import collect_files, instant_of
+from birthright.scans.request import ReportFiles
+from birthright.sources.files import collect_files
 
 BORN = datetime(2026, 11, 1, 10, tzinfo=UTC)
+PRESENT = datetime(2026, 11, 22, tzinfo=UTC)
 ROOT = "<root_account>,arn:aws:iam::111122223333:root,2014-03-01T10:00:00Z,true,false,N/A,N/A,false,N/A,N/A,"
 HEAD = (
     "user,arn,user_creation_time,mfa_active,access_key_1_active,access_key_1_last_rotated,"
@@ -49,7 +51,8 @@ def collect(
     for path, content in zip(paths, keys, strict=True):
         path.write_text(json.dumps(content))
     (folder / "users.json").write_text(json.dumps(users))
-    facts = collect_files(folder / "report", paths, folder / "users.json" if users else None)
+    files = ReportFiles(folder / "report", tuple(paths), folder / "users.json" if users else None)
+    facts = collect_files(files, PRESENT).facts
     return facts, {line.source: line.status for line in facts.coverage}
 
 
@@ -62,19 +65,102 @@ SECOND_LATER = BORN + timedelta(seconds=1)
 BLANK = (None, None, None)
 
 
-def test_an_old_report_speaks_of_its_own_time(tmp_path: Path) -> None:
-    """A report from the summer says nothing about the autumn: the scan's instant is the report's."""
-    envelope = {
-        "Content": base64.b64encode(report().encode()).decode(),
-        "GeneratedTime": "2026-07-01T00:00:00Z",
-    }
-    present = datetime(2026, 11, 22, tzinfo=UTC)
-    facts, _ = collect(tmp_path, json.dumps(envelope))
-    assert instant_of(facts, present) == datetime(2026, 7, 1, tzinfo=UTC)
-    assert "made 2026-07-01T00:00:00Z" in facts.coverage[0].detail
-    without_time, _ = collect(tmp_path, report())
-    assert instant_of(without_time, present) == present
-    assert "is not known" in without_time.coverage[0].detail
+def times(
+    folder: Path, text: str, made: str | None = None, keys: object = None, stated: datetime | None = None
+) -> tuple[datetime, datetime | None, str]:
+    """Read a report; return the scan's instant, the earliest it may be, and what coverage says of it."""
+    if made:
+        text = json.dumps({"Content": text, "GeneratedTime": made})
+    (folder / "report").write_text(text)
+    (folder / "keys.json").write_text(json.dumps(keys))
+    listings = (folder / "keys.json",) if keys else ()
+    request = ReportFiles(folder / "report", listings, report_time=stated)
+    facts, as_of, earliest = collect_files(request, PRESENT)
+    return as_of, earliest, facts.coverage[0].detail
+
+
+def day(month: int, number: int) -> datetime:
+    return datetime(2026, month, number, tzinfo=UTC)
+
+
+def test_a_report_with_a_time_speaks_of_it(tmp_path: Path) -> None:
+    """A report from the summer says nothing about the autumn, unless a listing does."""
+    text = report().replace("2014-03-01", "2014-03-02")
+    assert times(tmp_path, text, "2026-07-01T00:00:00Z")[:2] == (day(7, 1), None)
+    newer = {"AccessKeyMetadata": [listed("AKIA1", "2026-09-01T00:00:00Z")]}
+    assert times(tmp_path, text, "2026-07-01T00:00:00Z", newer)[:2] == (day(9, 1), None)
+    future = {"AccessKeyMetadata": [listed("AKIA1", "2031-09-01T00:00:00Z")]}
+    assert times(tmp_path, text, "2026-07-01T00:00:00Z", future)[:2] == (day(7, 1), None)
+
+
+def test_a_report_without_a_time_is_of_any_since_its_newest(tmp_path: Path) -> None:
+    """It was made at or after the newest time in it, whatever the listings hold, and before now."""
+    assert times(tmp_path, report(row()))[:2] == (PRESENT, SECOND_LATER)
+    later = report(row().replace("1Z,N/A", "1Z,2026-11-05T00:00:00Z", 1))
+    assert times(tmp_path, later)[:2] == (PRESENT, day(11, 5))
+    newer = {"AccessKeyMetadata": [listed("AKIA1", "2026-11-20T00:00:00Z")]}
+    as_of, earliest, detail = times(tmp_path, report(row()), keys=newer)
+    assert (as_of, earliest) == (PRESENT, SECOND_LATER)
+    assert "made between 2026-11-01T10:00:01Z and this scan" in detail
+
+
+def test_a_stated_time_is_the_reports(tmp_path: Path) -> None:
+    """--report-time stands for the time that a CSV lacks."""
+    as_of, earliest, detail = times(tmp_path, report(row()), stated=day(11, 3))
+    assert (as_of, earliest) == (day(11, 3), None)
+    assert detail.startswith("from file report; made 2026-11-03T00:00:00Z; the column")
+
+
+@pytest.mark.parametrize(
+    ("made", "stated", "says"),
+    [
+        (None, BORN, "the files have a later time, 2026-11-01T10:00:01Z"),
+        (None, PRESENT + timedelta(seconds=1), "is in the future"),
+        ("2026-11-02T00:00:00Z", PRESENT, "says itself when it was made, 2026-11-02T00:00:00Z"),
+    ],
+)
+def test_a_stated_time_that_cannot_be_is_refused(
+    made: str | None, stated: datetime, says: str, tmp_path: Path
+) -> None:
+    """The files, their own time and the clock say more than a person does."""
+    with pytest.raises(UsageError, match=rf"--report-time {stated:%Y-%m-%d}.*{says}"):
+        times(tmp_path, report(row()), made, stated=stated)
+
+
+def test_one_future_time_does_not_move_the_instant(tmp_path: Path) -> None:
+    """A time that cannot be bounds nothing, whether the report's own is known or not; coverage shows it."""
+    text = report(row("true,2026-11-01T10:00:02Z,2031-01-01T00:00:00Z"))
+    as_of, earliest, detail = times(tmp_path, text)
+    assert (as_of, earliest) == (PRESENT, BORN + timedelta(seconds=2))
+    assert "times in it are later than it can be, like 2031-01-01T00:00:00Z" in detail
+    assert times(tmp_path, text, "2026-11-10T00:00:00Z")[:2] == (day(11, 10), None)
+    # Also what is past by now was in the future when the report was made.
+    as_of, earliest, detail = times(
+        tmp_path, text.replace("2031-01-01", "2026-11-15"), "2026-11-10T00:00:00Z"
+    )
+    assert (as_of, earliest) == (day(11, 10), None)
+    assert "like 2026-11-15" in detail
+
+
+def test_a_report_from_the_future_is_not_whole(tmp_path: Path) -> None:
+    """Its time is wrong, or the clock is; clocks may differ by five minutes."""
+    as_of, _, detail = times(tmp_path, report(row()), "2026-12-24T00:00:00Z")
+    assert as_of == PRESENT
+    assert "made 2026-12-24T00:00:00Z; that is in the future" in detail
+    assert "the future" not in times(tmp_path, report(row()), "2026-11-22T00:05:00Z")[2]
+    assert "the future" in times(tmp_path, report(row()), "2026-11-22T00:05:01Z")[2]
+
+
+def test_listings_without_a_report_are_of_any_time_since_their_newest(tmp_path: Path) -> None:
+    """They do not say either when they were made."""
+    path = tmp_path / "keys.json"
+    path.write_text(json.dumps({"AccessKeyMetadata": [listed("AKIA1")]}))
+    request = ReportFiles(access_keys=(path,), account_id="111122223333")
+    assert collect_files(request, PRESENT)[1:] == (PRESENT, SECOND_LATER)
+    timed = ReportFiles(access_keys=(path,), account_id="111122223333", report_time=day(11, 3))
+    assert collect_files(timed, PRESENT)[1:] == (day(11, 3), None)
+    with pytest.raises(UsageError, match="later time"):
+        collect_files(ReportFiles(access_keys=(path,), account_id="111122223333", report_time=BORN), PRESENT)
 
 
 def test_an_older_listing_of_a_name_used_again_is_not_believed(tmp_path: Path) -> None:

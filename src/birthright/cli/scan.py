@@ -9,10 +9,12 @@ import click
 from birthright.cli.common import config_option, policy_options, store_option
 from birthright.cli.outcome import outcome_options
 from birthright.cli.scan_many import HOW, WHICH, many_options
+from birthright.cli.scan_one import is_offline
 from birthright.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from birthright.cli.outcome import Wishes
     from birthright.reports.interface import Report
@@ -22,6 +24,17 @@ if TYPE_CHECKING:
     from birthright.settings import ScanSettings, Settings
 
 _PATH = click.Path(path_type=Path)
+
+
+def _instant(_: click.Context, parameter: click.Parameter, text: str | None) -> "datetime | None":
+    """Read an instant. Raises UsageError."""
+    from birthright.times import parse_instant
+
+    try:
+        return parse_instant(text) if text else None
+    except (ValueError, OverflowError) as error:
+        hint = "write it like 2026-11-22T10:00:00Z"
+        raise UsageError(f"{parameter.opts[0]}: {str(text)[:40]!r} is not a time", hint) from error
 
 
 @click.command("scan")
@@ -58,10 +71,19 @@ _PATH = click.Path(path_type=Path)
     type=_PATH,
     multiple=True,
     metavar="FILE",
-    help="With --credential-report: what 'aws iam list-access-keys' gave (repeatable).",
+    help="Read this instead of AWS: what 'aws iam list-access-keys' gave (repeatable).",
 )
 @click.option(
-    "--users", type=_PATH, metavar="FILE", help="With --credential-report: what 'aws iam list-users' gave."
+    "--users", type=_PATH, metavar="FILE", help="Read this instead of AWS: what 'aws iam list-users' gave."
+)
+@click.option(
+    "--report-time",
+    metavar="TIME",
+    callback=_instant,
+    help="With files: when the report was made, if it does not say it (ISO 8601, UTC).",
+)
+@click.option(
+    "--account-id", metavar="ID", help="With files: the account, if its number was removed from them."
 )
 @click.option(
     "--from", "saved", metavar="SCAN_ID", help="Judge a saved scan again ('latest' for the last one)."
@@ -104,11 +126,15 @@ def _check_choices(options: dict[str, Any]) -> None:
     """Refuse options of which one would silently win. Raises UsageError."""
     live = ("depth", "report_deadline", "max_in_flight", "all_users")
     files = ("credential_report", "access_keys", "users")
+    about_files = ("report_time", "account_id")
     many = (*WHICH, *HOW, "max_calls", "dask", "resume")
-    if not options["credential_report"] and (options["access_keys"] or options["users"]):
-        raise UsageError("--access-keys and --users go with --credential-report")
-    _exclude(options, "saved", ("raw", *files, *live, "profile", "region", *many))
-    _exclude(options, "credential_report", (*live, "profile", "region", *many))
+    _exclude(options, "saved", ("raw", *files, *about_files, *live, "profile", "region", *many))
+    for name in files:
+        _exclude(options, name, (*live, "profile", "region", *many))
+    alone = next((name for name in about_files if options[name] and not is_offline(options)), None)
+    if alone:
+        hint = "name them with --credential-report, --users or --access-keys"
+        raise UsageError(f"--{alone.replace('_', '-')} goes with files", hint)
     _exclude(options, "resume", ("raw", *live, *WHICH, *HOW))
 
 
@@ -164,6 +190,8 @@ def _read_and_save(
     options: dict[str, Any], settings: "ScanSettings", selection: "Judging", store: "Store"
 ) -> "ScanInfo":
     """Read what was asked for and keep the facts; judging reads those, so that it can be done again."""
+    import msgspec
+
     from birthright.cli.common import new_info
     from birthright.cli.scan_many import check_one, is_many, read_many
     from birthright.cli.scan_one import depth_of, read_one
@@ -173,8 +201,9 @@ def _read_and_save(
     if is_many(options, settings):
         return read_many(options, settings, selection, store)
     check_one(options)
-    facts, as_of = read_one(options, settings, now())
-    return save_scan(store, new_info(selection, depth_of(options, settings), as_of), [facts])
+    facts, as_of, earliest = read_one(options, settings, now())
+    info = new_info(selection, depth_of(options, settings), as_of)
+    return save_scan(store, msgspec.structs.replace(info, as_of_earliest=earliest), [facts])
 
 
 def _log(verbose: int) -> None:

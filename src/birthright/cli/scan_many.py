@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from birthright.cli.scan_one import is_offline
 from birthright.errors import BirthrightError, UsageError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def is_many(options: dict[str, Any], settings: "ScanSettings") -> bool:
     """Whether the scan is of many accounts, as far as options and settings say."""
     if options["resume"] or any(options[name] for name in ("org", "ou", "accounts", "profiles")):
         return True
-    if options["saved"] or options["credential_report"] or options["org"] is False:
+    if options["saved"] or is_offline(options) or options["org"] is False:
         return False
     return bool(settings.org or settings.ou or settings.accounts or settings.profiles)
 

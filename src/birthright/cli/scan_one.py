@@ -8,27 +8,32 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from birthright.errors import UsageError
-from birthright.facts.model import AccountFacts
 
 if TYPE_CHECKING:
+    from birthright.facts.model import AccountFacts
     from birthright.scans.request import ReadOptions
     from birthright.settings import ScanSettings
 
 
+def is_offline(options: dict[str, Any]) -> bool:
+    """Whether the account is read from files."""
+    return bool(options["credential_report"] or options["access_keys"] or options["users"])
+
+
 def read_one(
     options: dict[str, Any], settings: "ScanSettings", present: datetime
-) -> tuple[AccountFacts, datetime]:
-    """Read the account; return its facts and the instant they are of."""
-    if options["credential_report"]:
-        from birthright.sources.files import collect_files, instant_of
+) -> tuple["AccountFacts", datetime, datetime | None]:
+    """Read the account; return its facts, the instant they are of, and the earliest that it may be."""
+    if is_offline(options):
+        from birthright.scans.request import ReportFiles
+        from birthright.sources.files import collect_files
 
-        files = options["credential_report"], options["access_keys"], options["users"]
-        facts = collect_files(*files, raw=options["raw"])
-        return facts, instant_of(facts, present)
-    return _live_facts(options, settings, present), present
+        named = {name: options[name] for name in ReportFiles.__struct_fields__}
+        return collect_files(ReportFiles(**named), present, raw=options["raw"])
+    return _live_facts(options, settings, present), present, None
 
 
-def _live_facts(options: dict[str, Any], settings: "ScanSettings", as_of: datetime) -> AccountFacts:
+def _live_facts(options: dict[str, Any], settings: "ScanSettings", as_of: datetime) -> "AccountFacts":
     import asyncio
 
     from birthright.aws.session import AwsSession
@@ -101,6 +106,6 @@ def _progress(*, shown: bool) -> Iterator[None]:
 
 def depth_of(options: dict[str, Any], settings: "ScanSettings") -> str:
     """Say how deep the scan looks: `report` or `keys`."""
-    if options["credential_report"]:
+    if is_offline(options):
         return "keys" if options["access_keys"] else "report"
     return str(options["depth"] or settings.depth or "keys")

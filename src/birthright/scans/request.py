@@ -4,7 +4,7 @@ Plain values, kept with the scan: the command line, the Python API and workers o
 on as they are.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -50,11 +50,17 @@ class LiveAccount(msgspec.Struct, frozen=True):
 
 
 class ReportFiles(msgspec.Struct, frozen=True):
-    """One account, read from files that someone with access made."""
+    """One account, read from files that someone with access made; at least one file.
+
+    `report_time`: when the report (without one, the listings) was made, if the files do not say it.
+    `account_id` names the account where its number was removed from the files.
+    """
 
     credential_report: Path | None = None
     access_keys: tuple[Path, ...] = ()
     users: Path | None = None
+    report_time: datetime | None = None
+    account_id: str | None = None
 
 
 class AccountSelection(msgspec.Struct, frozen=True):

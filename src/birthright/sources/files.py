@@ -1,27 +1,32 @@
 """The offline source: an account from files that someone with access made and sent.
 
 Files carry no time of their own. One that may be older than the report cannot prove that a user or
-a key is gone, so it is not taken as a proof.
+a key is gone, so it is not taken as a proof. A report without its time was made at some time between the
+newest time in it and now.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from birthright.aws.identifiers import parse_arn
+from birthright.aws.identifiers import is_account_id, is_partition, parse_arn, partition_of
 from birthright.errors import AnswerError, UsageError
 from birthright.facts.answers import (
     ROOT_NAME,
     AccountAnswers,
     CredentialReport,
     ListedKey,
+    ListedUser,
     ReportUser,
 )
 from birthright.facts.join import JoinNotes, join_account, keys_to_look_up
 from birthright.facts.model import AccountFacts, Coverage, Status
+from birthright.scans.request import ReportFiles
 from birthright.sources.listings import (
     KeyListing,
     UserListing,
@@ -34,42 +39,60 @@ from birthright.times import format_instant
 
 _Said = tuple[Status, int, list[str]]  # status, rows, lines of the detail
 
+_TO_ACCOUNT = re.compile(r"(arn:[a-z0-9-]+:iam::)[^:]*:")  # also where the account number was removed
+_SKEW = timedelta(minutes=5)  # by so much clocks may differ: AWS takes no request beyond it
+
+_U = TypeVar("_U", ReportUser, ListedUser)
+
+
+class CollectedFiles(NamedTuple):
+    """An account from files; its facts are of some time from `as_of_earliest` (None: `as_of`) to `as_of`."""
+
+    facts: AccountFacts
+    as_of: datetime
+    as_of_earliest: datetime | None
+
 
 class _Files(msgspec.Struct, frozen=True):
-    """The files of one account, read. None is a file that was not given."""
+    """The files of one account, read. None is a file that was not given; `present` is when they are read."""
 
-    report: CredentialReport
+    request: ReportFiles
+    present: datetime
+    report: CredentialReport | None
     content: bytes
     users: UserListing | None
     keys: KeyListing | None
-    names: dict[str, str]
+
+    @property
+    def rows(self) -> tuple[ReportUser, ...]:
+        """The users of the report, if there is one."""
+        return self.report.users if self.report else ()
+
+    @property
+    def made(self) -> datetime | None:
+        """When the report was made; without one, when the listings were."""
+        return self.report.generated_at if self.report else self.request.report_time
 
 
-def collect_files(
-    report: Path, access_keys: Sequence[Path], users: Path | None, *, raw: bool = False
-) -> AccountFacts:
-    """Read one account from a credential report and, where given, listings of users and keys.
+def collect_files(request: ReportFiles, present: datetime, *, raw: bool = False) -> CollectedFiles:
+    """Read one account from a credential report, and listings of users and keys, or some of them.
 
-    `report` is what `aws iam get-credential-report` prints, or its decoded CSV. Only users that
-    `access_keys` name count as listed: the listing of a user without keys does not say whose it is.
-    `raw` keeps the report's file as it is.
+    The report is what `aws iam get-credential-report` prints, its decoded CSV, or a dump of boto3's answer.
+    Only users that the files of keys name count as listed. `present` is the time now; `raw` keeps the
+    report's file as it is.
     Raises UsageError for a file that is missing, empty, not what it should be, or of another
-    account.
+    account, and for a `report_time` that cannot be.
     """
-    files = _Files(
-        *_read_report(report),
-        read_users(users) if users else None,
-        read_access_keys(access_keys) if access_keys else None,
-        {
-            "GetCredentialReport": report.name,
-            "ListUsers": users.name if users else "",
-            "ListAccessKeys": ", ".join(path.name for path in access_keys),
-        },
-    )
-    answers = _answers(files, *_account(files, report, users))
+    path = request.credential_report
+    report, content = _read_report(path) if path else (None, b"")
+    users = read_users(request.users) if request.users else None
+    listed = read_access_keys(request.access_keys) if request.access_keys else None
+    files = _timed(_Files(request, present, report, content, users, listed))
+    answers = _answers(files, *_account(files))
     principals, keys, notes = join_account(answers)
     coverage = tuple(_coverage(files, answers, notes))
-    return AccountFacts(principals, keys, coverage, files.content if raw else None)
+    facts = AccountFacts(principals, keys, coverage, files.content if raw and files.report else None)
+    return CollectedFiles(facts, *_instants(files))
 
 
 def _read_report(path: Path) -> tuple[CredentialReport, bytes]:
@@ -81,21 +104,50 @@ def _read_report(path: Path) -> tuple[CredentialReport, bytes]:
         raise UsageError(f"{path}: {error.message}", error.hint) from error
 
 
-def _account(files: _Files, report: Path, users: Path | None) -> tuple[str, str]:
-    """Take account id and partition from the ARNs, which must all agree."""
-    in_report = _owners(report, (user.user_arn for user in files.report.users))
-    in_users = _owners(users, (u.user_arn for u in files.users.users)) if files.users else set()
+def _timed(files: _Files) -> _Files:
+    """Give the report its stated time, unless the files or the clock contradict it. Raises UsageError."""
+    stated, report = files.request.report_time, files.report
+    if stated is None:
+        return files
+    newest = _newest(_report_times(files) if report else _listed_times(files), files.present)
+    named = f"--report-time {format_instant(stated)}"
+    if report and report.generated_at:
+        own = format_instant(report.generated_at)
+        raise UsageError(f"{named}: the report says itself when it was made, {own}")
+    if stated > files.present:
+        raise UsageError(f"{named} is in the future")
+    if newest and newest > stated:
+        raise UsageError(f"{named}: the files have a later time, {format_instant(newest)}")
+    return msgspec.structs.replace(
+        files, report=report and msgspec.structs.replace(report, generated_at=stated)
+    )
+
+
+def _account(files: _Files) -> tuple[str, str]:
+    """Take account id and partition from the ARNs, which must all agree, or as they are stated."""
+    report, users, stated = files.request.credential_report, files.request.users, files.request.account_id
+    if stated and not is_account_id(stated):
+        raise UsageError(f"--account-id {stated[:40]!r} is not the id of an account", "it has 12 digits")
+    arns = [user.user_arn for user in files.rows if user.user_arn]
+    listed = [user.user_arn for user in files.users.users] if files.users else []
+    in_report, in_users = _owners(report, arns), _owners(users, listed)
     if in_report and in_users and in_report != in_users:
         first, second = (next(iter(found))[1] for found in (in_report, in_users))
         raise UsageError(f"{report} is of account {first}, {users} of {second}")
     for partition, account_id in in_report | in_users:
+        if stated not in {None, account_id}:
+            raise UsageError(f"{report or users} is of account {account_id}, not {stated}")
         return account_id, partition
-    raise UsageError(f"{report}: no ARN in it says which account it is of")
+    if not stated:
+        named = report or users or files.request.access_keys[0]
+        raise UsageError(f"{named}: no ARN in it says which account it is of", "say it with --account-id")
+    partitions = filter(None, map(partition_of, (*arns, *listed)))
+    return stated, next(filter(is_partition, partitions), "aws")
 
 
-def _owners(path: Path | None, arns: Iterable[str | None]) -> set[tuple[str, str]]:
+def _owners(path: Path | None, arns: Iterable[str]) -> set[tuple[str, str]]:
     """Return the one pair (partition, account id) that the ARNs name, or none."""
-    found = filter(None, map(parse_arn, filter(None, arns)))
+    found = filter(None, map(parse_arn, arns))
     owners = {(arn.partition, arn.account_id) for arn in found if arn.service == "iam"}
     if len(owners) > 1:
         ids = ", ".join(sorted(":".join(owner) for owner in owners)[:3])
@@ -104,18 +156,28 @@ def _owners(path: Path | None, arns: Iterable[str | None]) -> set[tuple[str, str
 
 
 def _answers(files: _Files, account_id: str, partition: str) -> AccountAnswers:
-    """Put together what the join needs."""
-    rows = {user.user_name: user for user in files.report.users}
+    """Put together what the join needs; ARNs without their account number get it back if it was stated."""
+    rows = {user.user_name: user for user in files.rows}
     listed = files.keys.keys if files.keys else {}
+    report, users = files.report, files.users.users if files.users else None
+    if files.request.account_id:
+        report = report and msgspec.structs.replace(report, users=_owned(report.users, account_id))
+        users = users and _owned(users, account_id)
     return AccountAnswers(
         account_id,
         partition,
-        report=files.report,
-        users=files.users.users if files.users else None,
+        report=report,
+        users=users,
         users_complete=_proves_absence(files),
         keys={name: tuple(_agreed(key, rows.get(name)) for key in keys) for name, keys in listed.items()},
         unread_keys=_doubtful_users(files),
     )
+
+
+def _owned(users: tuple[_U, ...], account_id: str) -> tuple[_U, ...]:
+    """Write the account's number into the users' ARNs."""
+    arns = (u.user_arn and _TO_ACCOUNT.sub(rf"\g<1>{account_id}:", u.user_arn, count=1) for u in users)
+    return tuple(msgspec.structs.replace(u, user_arn=arn) for u, arn in zip(users, arns, strict=True))
 
 
 def _agreed(key: ListedKey, row: ReportUser | None) -> ListedKey:
@@ -136,7 +198,7 @@ def _proves_absence(files: _Files) -> bool:
     if files.users is None or not files.users.complete:
         return False
     listed = {user.user_name: user for user in files.users.users}
-    rows = [user for user in files.report.users if user.user_name != ROOT_NAME]
+    rows = [user for user in files.rows if user.user_name != ROOT_NAME]
     absent = (user for user in rows if user.user_name not in listed)
     both = ((user.created_at, listed[user.user_name].created_at) for user in rows if user.user_name in listed)
     return all(_is_older(user.created_at, files.users.newest) for user in absent) and all(
@@ -149,7 +211,7 @@ def _doubtful_users(files: _Files) -> frozenset[str]:
     if files.keys is None:
         return frozenset()
     keys = files.keys.keys
-    rows = (user for user in files.report.users if user.user_name in keys)
+    rows = (user for user in files.rows if user.user_name in keys)
     doubtful = {row.user_name for row in rows if _shows_another_key(row, keys[row.user_name])}
     return files.keys.cut | doubtful
 
@@ -177,16 +239,17 @@ def _is_older(moment: datetime | None, newest: datetime | None) -> bool:
 
 def _coverage(files: _Files, answers: AccountAnswers, notes: JoinNotes) -> Iterable[Coverage]:
     """Say of each of the four questions what the files answered."""
-    report_lines = [_made(files.report), *files.report.problems, *notes.lines()]
-    report_status: Status = "partial" if files.report.problems else "ok"
     said = {
-        "GetCredentialReport": (report_status, len(files.report.users), report_lines),
+        "GetCredentialReport": _said_of_report(files, notes),
         "ListUsers": _said_of_users(files),
         "ListAccessKeys": _said_of_keys(files, answers),
         "GetAccessKeyLastUsed": _said_of_last_uses(answers),
     }
+    report, users, keys = files.request.credential_report, files.request.users, files.request.access_keys
+    paths = {"GetCredentialReport": [report], "ListUsers": [users], "ListAccessKeys": keys}
     for source, (status, rows, lines) in said.items():
-        name = files.names.get(source)
+        name = ", ".join(path.name for path in paths.get(source, ()) if path)
+        of_report = source == "GetCredentialReport" and files.report is not None
         yield Coverage(
             answers.account_id,
             source,
@@ -196,29 +259,68 @@ def _coverage(files: _Files, answers: AccountAnswers, notes: JoinNotes) -> Itera
             rows=rows,
             # A file does not say when it was made; only the CLI's envelope of the report does.
             as_of=None,
-            report_generated_at=files.report.generated_at if source == "GetCredentialReport" else None,
-            sha256=hashlib.sha256(files.content).hexdigest() if source == "GetCredentialReport" else None,
+            report_generated_at=files.made if of_report else None,
+            sha256=hashlib.sha256(files.content).hexdigest() if of_report else None,
         )
 
 
-def _made(report: CredentialReport) -> str:
-    if report.generated_at is None:
-        return "when it was made is not known: ages are counted up to this scan"
-    return f"made {format_instant(report.generated_at)}"
+def _said_of_report(files: _Files, notes: JoinNotes) -> _Said:
+    """Judge the report: whole, and of a time that can be."""
+    if files.report is None:
+        return "skipped", 0, ["no credential report was given"]
+    odd = [*_future(files), *files.report.problems]
+    return "partial" if odd else "ok", len(files.rows), [_made(files), *odd, *notes.lines()]
 
 
-def instant_of(facts: AccountFacts, present: datetime) -> datetime:
-    """Return the instant that the files speak of: the report's, or that of something newer in them.
+def _made(files: _Files) -> str:
+    if files.made:
+        return f"made {format_instant(files.made)}"
+    _, earliest = _instants(files)
+    since = f"between {format_instant(earliest)} and this scan" if earliest else "before this scan"
+    return f"made {since}: when is not known, --report-time says it"
 
-    What an old report does not know of did not happen for it. Without the report's time it is `present`.
+
+def _future(files: _Files) -> Iterator[str]:
+    """Say which times of the report cannot be."""
+    if files.made and files.made > files.present + _SKEW:
+        yield "that is in the future"
+    last = min(files.made or files.present, files.present) + _SKEW
+    late = [moment for moment in _report_times(files) if moment and moment > last]
+    if late:
+        yield f"times in it are later than it can be, like {format_instant(max(late))}"
+
+
+def _instants(files: _Files) -> tuple[datetime, datetime | None]:
+    """Return the instant that the files speak of, and the earliest that it may be if that is not known.
+
+    It is the report's, or that of something newer in the listings. What an old report does not know of did
+    not happen for it. Times in the future say nothing.
     """
-    made = next((row.report_generated_at for row in facts.coverage if row.report_generated_at), None)
-    if made is None:
-        return present
-    times = [made]
-    for key in facts.access_keys:
-        times += filter(None, (key.created_at, key.user_created_at, key.last_used_at))
-    return min(present, max(times))
+    listed = _newest(_listed_times(files), files.present)
+    if files.made:
+        return min(files.present, max(files.made, listed or files.made)), None
+    return files.present, _newest(_report_times(files), files.present) or listed
+
+
+_Times = Iterator[datetime | None]
+
+
+def _report_times(files: _Files) -> _Times:
+    for user in files.rows:
+        yield from (user.created_at, user.password_last_used_at, user.password_last_changed_at)
+        yield from (moment for slot in user.slots for moment in (slot.last_rotated, slot.last_use.at))
+
+
+def _listed_times(files: _Files) -> _Times:
+    for user in files.users.users if files.users else ():
+        yield from (user.created_at, user.password_last_used_at)
+    for keys in files.keys.keys.values() if files.keys else ():
+        yield from (key.created_at for key in keys)
+
+
+def _newest(moments: _Times, present: datetime) -> datetime | None:
+    """Return the latest of the times that are known and not in the future."""
+    return max((moment for moment in moments if moment and moment <= present), default=None)
 
 
 def _said_of_users(files: _Files) -> _Said:
@@ -238,9 +340,9 @@ def _said_of_keys(files: _Files, answers: AccountAnswers) -> _Said:
     if files.keys is None:
         return "skipped", 0, ["no file of access keys was given"]
     lines = []
-    unlisted = _unlisted(answers, files.report.users)
+    unlisted = _unlisted(answers, files.rows)
     if unlisted:
-        lines.append(f"{_users(unlisted)} with keys in the report not in it")
+        lines.append(f"{_users(unlisted)} {'with keys in the report ' if files.report else ''}not in it")
     contradicted = _contradicted(files, answers)
     if contradicted:
         lines.append(f"{contradicted} with a status that the report contradicts")
@@ -264,6 +366,8 @@ def _unlisted(answers: AccountAnswers, users: tuple[ReportUser, ...]) -> int:
     listed_all = answers.users is not None and answers.users_complete
     there = {u.user_name for u in (answers.users if listed_all and answers.users else users)}
     there -= {ROOT_NAME, *answers.keys}
+    if answers.report is None:
+        return len(there)
     return sum(user.may_have_keys and user.user_name in there for user in users)
 
 

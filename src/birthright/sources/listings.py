@@ -83,12 +83,15 @@ class _Page(msgspec.Struct, rename="pascal"):
 
 
 class _KeyPage(_Page, rename="pascal", kw_only=True):
+    """A page of keys; `user_name` is not AWS's: it says whose keys they are where there are none."""
+
     access_key_metadata: list[_Key]
+    user_name: _UserName | None = None
 
     @property
     def last_user(self) -> str | None:
         """The user whose keys would go on in the next page."""
-        return self.access_key_metadata[-1].user_name if self.access_key_metadata else None
+        return self.access_key_metadata[-1].user_name if self.access_key_metadata else self.user_name
 
 
 class _UserPage(_Page, rename="pascal", kw_only=True):
@@ -101,7 +104,8 @@ _P = TypeVar("_P", bound=_Page)
 def read_access_keys(paths: Iterable[Path]) -> KeyListing:
     """Read files of `aws iam list-access-keys`. Raises UsageError naming the file and the place.
 
-    A key found twice is one key; what its listings say differently is not known.
+    A key found twice is one key; what its listings say differently is not known. A page with `UserName` is
+    of that user, who may have no keys.
     """
     found: dict[str, dict[str, ListedKey]] = {}
     owners: dict[str, str] = {}
@@ -109,7 +113,10 @@ def read_access_keys(paths: Iterable[Path]) -> KeyListing:
     for path in paths:
         pages = _pages(path, _KeyPage, "AccessKeyMetadata", "UserName")
         unfinished += _unfinished(pages)
-        for key in (key for page in pages for key in page.access_key_metadata):
+        found.update((page.user_name, {}) for page in pages if page.user_name and page.user_name not in found)
+        for owner, key in ((page.user_name, key) for page in pages for key in page.access_key_metadata):
+            if owner not in {None, key.user_name}:
+                raise UsageError(f"{path}: a listing of {owner} holds keys of {key.user_name}")
             if owners.setdefault(key.access_key_id, key.user_name) != key.user_name:
                 raise UsageError(f"{path}: {key.access_key_id} is listed for two users")
             of_user, listed = found.setdefault(key.user_name, {}), _listed_key(key, path)
