@@ -29,7 +29,7 @@ _ACCOUNTS, _USERS, _TIMES = 300, 1000, 2
 
 def main(workers: int) -> None:
     """Serve the organization, and read it."""
-    with Sandbox(users=_USERS, accounts=_ACCOUNTS, cases=False).running() as box:
+    with Sandbox.create(users=_USERS, accounts=_ACCOUNTS, cases=False).running() as box:
         box.cloud.accounts.limit = _ACCOUNTS
         os.environ.update(box.environment())
         asyncio.run(_read(workers, _TIMES))

@@ -47,7 +47,10 @@ COMMANDS = {page.name: commands for page in PAGES if (commands := list(_commands
 def box(page: str, tmp_path: Path) -> Iterator[Sandbox]:
     """Serve the demonstration's account, or an organization, and keep one scan in the store."""
     accounts = 12 if page == "deploy.md" else 1
-    with Sandbox(users=60, accounts=accounts).running() as served, pytest.MonkeyPatch.context() as patch:
+    with (
+        Sandbox.create(users=60, accounts=accounts).running() as served,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         for name, value in {**served.environment(), "BIRTHRIGHT_STORE": str(tmp_path)}.items():
             patch.setenv(name, value)
         patch.chdir(tmp_path)

@@ -85,7 +85,7 @@ def holds_what_is_no_code(wheel: Path) -> None:
 def scans_in_an_empty_directory(installed: Path, tmp_path: Path) -> None:
     """Installed alone it scans, explains and tests its pages, far from the checkout."""
     command = installed / "bin" / "birthright"
-    with Sandbox(users=12).running() as box:
+    with Sandbox.create(users=12).running() as box:
         settings = {**box.environment(), "HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
         scan = subprocess.run(
             [command, "scan", "--format", "json"],

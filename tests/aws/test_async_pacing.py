@@ -249,7 +249,7 @@ def test_one_crowd_slows_down_once(virtual: Virtual) -> None:
 
 def test_for_real(monkeypatch: pytest.MonkeyPatch) -> None:
     """With real sockets and real time, the sandbox's throttle is well used, the search for it included."""
-    with Sandbox(users=30, throttle=100, burst=20).running() as box:
+    with Sandbox.create(users=30, throttle=100, burst=20).running() as box:
         for name, value in box.environment().items():
             monkeypatch.setitem(os.environ, name, value)
 

@@ -269,7 +269,7 @@ def test_a_request_is_one_debug_line(virtual: Virtual, caplog: pytest.LogCapture
 
 @pytest.fixture(scope="module")
 def box() -> Any:  # noqa: ANN401
-    with Sandbox(users=80).running() as running:
+    with Sandbox.create(users=80).running() as running:
         yield running
 
 

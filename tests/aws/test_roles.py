@@ -29,7 +29,7 @@ SECRET, TOKEN = "a/role/secret/0001", "a-role-session-token"
 @pytest.fixture
 def box() -> Iterator[Sandbox]:
     """Serve two accounts."""
-    with Sandbox(users=3, accounts=2).running() as running, entered(running):
+    with Sandbox.create(users=3, accounts=2).running() as running, entered(running):
         yield running
 
 

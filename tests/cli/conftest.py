@@ -47,14 +47,14 @@ def frozen() -> Iterator[time_machine.Traveller]:
 @pytest.fixture
 def box() -> Iterator[Sandbox]:
     """Serve an account with all named cases, its clock stopped at the same moment."""
-    with Sandbox(users=60, clock=NOW, frozen=True).running() as running:
+    with Sandbox.create(users=60, clock=NOW, frozen=True).running() as running:
         yield running
 
 
 @pytest.fixture
 def small() -> Iterator[Sandbox]:
     """Serve an account of four users."""
-    with Sandbox(users=4, clock=NOW, frozen=True).running() as running:
+    with Sandbox.create(users=4, clock=NOW, frozen=True).running() as running:
         yield running
 
 

@@ -80,7 +80,7 @@ def test_explain_what_is_not_there(birthright: Birthright) -> None:
 
 def test_explain_in_an_organization(birthright: Birthright, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name of more than ten subjects is refused with the first ten; --account chooses."""
-    with Sandbox(users=4, accounts=14, clock=NOW, frozen=True).running() as box:
+    with Sandbox.create(users=4, accounts=14, clock=NOW, frozen=True).running() as box:
         enter(monkeypatch, box)
         birthright("scan", "--org", "--quiet")
     ran = birthright("explain", "root")
@@ -180,7 +180,7 @@ def test_the_least_policy_is_enough(birthright: Birthright, monkeypatch: pytest.
     """With exactly the actions that `permissions` prints, a scan reads everything."""
     policy = json.loads(birthright("permissions").out)
     actions = tuple(action for statement in policy["Statement"] for action in statement["Action"])
-    with Sandbox(users=60, allow=actions).running() as box:
+    with Sandbox.create(users=60, allow=actions).running() as box:
         for name, value in box.environment().items():
             monkeypatch.setenv(name, value)
         document = birthright("scan", "--format", "json").document

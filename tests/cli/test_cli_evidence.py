@@ -334,7 +334,7 @@ def test_what_the_verdicts_rest_on_is_told(birthright: Birthright, folder: Path)
 
 def test_raw_reports_of_a_real_scan(birthright: Birthright, folder: Path) -> None:
     """`scan --raw` keeps what AWS gave of each account, and the bundle holds it, masked or not."""
-    with Sandbox(users=20, accounts=3).running() as box, pytest.MonkeyPatch.context() as patch:
+    with Sandbox.create(users=20, accounts=3).running() as box, pytest.MonkeyPatch.context() as patch:
         for name, value in box.environment().items():
             patch.setenv(name, value)
         assert birthright("scan", "--org", "--raw").code == 1

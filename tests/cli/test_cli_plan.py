@@ -34,7 +34,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (
         pytest.MonkeyPatch.context() as patch,
         time_machine.travel(NOW, tick=False),
-        Sandbox(users=60, clock=NOW, frozen=True).running() as box,
+        Sandbox.create(users=60, clock=NOW, frozen=True).running() as box,
     ):
         enter(patch, box)
         patch.setenv("BIRTHRIGHT_STORE", str(place / "store"))

@@ -32,7 +32,7 @@ def frozen(folder: Path) -> None:
 def account(monkeypatch: pytest.MonkeyPatch) -> "Sandbox":
     """Return a sandbox that is not yet running; its environment is set by `serve`."""
     assert monkeypatch
-    return Sandbox(users=60)
+    return Sandbox.create(users=60)
 
 
 def environment(box: Sandbox) -> dict[str, str]:
@@ -54,7 +54,7 @@ def left(store: Path) -> list[Path]:
 
 def test_ctrl_c_leaves_nothing(account: Sandbox, store: Path) -> None:
     """SIGINT in a slow scan ends with 130, one line, and an empty store."""
-    account.latency_ms = 300
+    account.latency.ms = 300
     with account.running() as box:
         child = subprocess.Popen(
             [*BIRTHRIGHT, "scan", "--max-in-flight", "1"],
@@ -168,7 +168,7 @@ def test_a_terminal_gets_colours_and_whole_key_ids(columns: int, account: Sandbo
 
 def test_a_slow_scan_on_a_terminal_shows_that_it_goes_on(account: Sandbox) -> None:
     """From the first second on one line tells that the account is being read; it is wiped at the end."""
-    account.latency_ms = 600
+    account.latency.ms = 600
     with account.running() as box:
         _, shown = on_terminal(box, "scan", "--depth", "report")
     before, wiped, after = shown.partition("\r\x1b[Kreading the account, 1 s")

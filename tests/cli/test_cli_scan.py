@@ -353,7 +353,7 @@ def test_an_empty_account_and_one_with_missing_facts(
     birthright: Birthright, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An account of one user keeps the contract; so does one whose report has unreadable cells."""
-    with Sandbox(users=0, cases=False, clock=NOW, frozen=True).running() as box:
+    with Sandbox.create(users=0, cases=False, clock=NOW, frozen=True).running() as box:
         for name, value in box.environment().items():
             monkeypatch.setenv(name, value)
         document = hold(birthright("scan", "--all", "--format", "json").document)

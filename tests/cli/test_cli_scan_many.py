@@ -12,7 +12,7 @@ from cli_helpers import NOW, Birthright, enter, kept, masked
 @pytest.fixture
 def organization(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """Serve an organization of 12 accounts, two of them closed, its clock stopped."""
-    with Sandbox(users=4, accounts=12, clock=NOW, frozen=True).running() as running:
+    with Sandbox.create(users=4, accounts=12, clock=NOW, frozen=True).running() as running:
         enter(monkeypatch, running)
         yield running
 
@@ -44,7 +44,7 @@ def test_exit_codes(organization: Sandbox, birthright: Birthright) -> None:
 
 def test_all_is_well(birthright: Birthright, monkeypatch: pytest.MonkeyPatch) -> None:
     """0 where every account is read and nothing fails."""
-    with Sandbox(users=2, accounts=12, clock=NOW, frozen=True, cases=False).running() as box:
+    with Sandbox.create(users=2, accounts=12, clock=NOW, frozen=True, cases=False).running() as box:
         enter(monkeypatch, box)
         ran = birthright("scan", "--org", "--policy", "root-access-key", "--format", "json")
     assert (ran.code, ran.err) == (0, "")

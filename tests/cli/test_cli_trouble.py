@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from birthright.sandbox.population import SCANNER_SECRET
-from birthright.sandbox.report import Style, write_csv
+from birthright.sandbox.report_csv import Style, write_csv
 from birthright.sandbox.sandbox import Sandbox
 from birthright.scans.record import load_info
 from birthright.scans.store import FolderStore
@@ -175,7 +175,7 @@ def test_a_report_that_never_completes(small: Sandbox, birthright: Birthright) -
 
 def test_no_report_yet(birthright: Birthright, monkeypatch: pytest.MonkeyPatch) -> None:
     """An account without a report has one made."""
-    with Sandbox(users=4, clock=NOW, frozen=True, report="none").running() as box:
+    with Sandbox.create(users=4, clock=NOW, frozen=True, report="none").running() as box:
         enter(monkeypatch, box)
         ran = birthright("scan")
     assert ran.code == 1
@@ -221,7 +221,7 @@ def test_an_endpoint_that_refuses_connections(
     birthright: Birthright, monkeypatch: pytest.MonkeyPatch, store: Path
 ) -> None:
     """Nobody listening is one line with the address."""
-    with Sandbox(users=0).running() as box:
+    with Sandbox.create(users=0).running() as box:
         enter(monkeypatch, box)
     ran = birthright("scan")
     assert ran.code == 3

@@ -298,7 +298,7 @@ def test_what_is_printed_gives_the_runner_no_commands(tmp_path: Path, recorded: 
 
 def test_it_scans(tmp_path: Path) -> None:
     """With the real birthright and an account: files, outputs, summary and exit code are those of a scan."""
-    with Sandbox(users=20).running() as box:
+    with Sandbox.create(users=20).running() as box:
         environment = {
             **box.environment(),
             "PATH": f"{PROGRAMS}:{os.environ['PATH']}",

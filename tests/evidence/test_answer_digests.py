@@ -25,7 +25,7 @@ from evidence_helpers import ACCOUNT, AS_OF, REPORT, account, saved
 
 @pytest.fixture
 def box() -> Any:  # noqa: ANN401 - a generator of sandboxes
-    with Sandbox(users=30, frozen=True).running() as running:
+    with Sandbox.create(users=30, frozen=True).running() as running:
         yield running
 
 

@@ -53,7 +53,7 @@ JSON = ("--format", "json", "--all", "--quiet")
 @pytest.fixture(scope="module")
 def box() -> Iterator[Sandbox]:
     """Serve an organization of 30 accounts whose answers take a while."""
-    with Sandbox(users=4, accounts=30, latency_ms=60).running() as running:
+    with Sandbox.create(users=4, accounts=30, latency_ms=60).running() as running:
         yield running
 
 

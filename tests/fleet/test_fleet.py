@@ -42,7 +42,7 @@ ALL_OK = {"AssumeRole": "ok", "GetCredentialReport": "ok", "ListUsers": "ok", "L
 @pytest.fixture(scope="module")
 def box() -> Iterator[Sandbox]:
     """Serve an organization of 24 accounts, two of which are closed."""
-    with Sandbox(users=6, accounts=24).running() as running:
+    with Sandbox.create(users=6, accounts=24).running() as running:
         yield running
 
 

@@ -106,7 +106,7 @@ def test_no_answer_ends_the_scan() -> None:
 
 def test_many_broken_accounts_among_many(tmp_path: Path) -> None:
     """More than fifty that cannot be entered are failed, the others read; a resume of such a rest ends."""
-    with Sandbox(users=1, accounts=160, cases=False).running() as box:
+    with Sandbox.create(users=1, accounts=160, cases=False).running() as box:
         writer = begin(FolderStore(tmp_path), ManyAccounts(ORG))
         fault = box.faults.add("lost", action="AssumeRole", accounts_share=0.4)
         broken = {a for a in box.account_ids[1:] if box.faults.strikes_account(fault, a)}
@@ -132,7 +132,7 @@ def test_many_broken_accounts_among_many(tmp_path: Path) -> None:
 
 def test_an_outage_after_a_beginning_ends_early(tmp_path: Path) -> None:
     """When every call fails the scan ends; nothing is kept of those that it struck."""
-    with Sandbox(users=1, accounts=160, cases=False).running() as box:
+    with Sandbox.create(users=1, accounts=160, cases=False).running() as box:
         writer = begin(FolderStore(tmp_path), QUICK)
         box.faults.add("service-failure", action="AssumeRole", after=40)
         box.faults.add("service-failure", action="GetCallerIdentity", after=1)

@@ -119,7 +119,7 @@ def at_terminal(box: Sandbox, store: Path, *arguments: str) -> Ran:
 
 def test_a_line_at_a_terminal(tmp_path: Path) -> None:
     """A line that goes away, on stderr; stdout holds the findings alone. --quiet shows nothing."""
-    with Sandbox(users=3, accounts=8, latency_ms=150).running() as box:
+    with Sandbox.create(users=3, accounts=8, latency_ms=150).running() as box:
         ran = at_terminal(box, tmp_path, "scan", "--org", "--format", "json")
         assert "8 of 8" in ran.err
         assert ran.document["summary"]["accounts"] == 8

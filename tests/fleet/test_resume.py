@@ -39,7 +39,7 @@ JSON = ("--format", "json", "--all", "--quiet")
 @pytest.fixture(scope="module")
 def box() -> Iterator[Sandbox]:
     """Serve an organization of 40 accounts whose answers take a while."""
-    with Sandbox(users=4, accounts=40, latency_ms=50).running() as running:
+    with Sandbox.create(users=4, accounts=40, latency_ms=50).running() as running:
         yield running
 
 
@@ -177,7 +177,10 @@ def test_the_callers_credentials_die_half_way(box: Sandbox, whole: dict[str, Any
 
 def test_a_scan_with_no_beginning_leaves_nothing(tmp_path: Path) -> None:
     """No organization, a denied list, wrong or no credentials, no network: one line, and an empty store."""
-    with Sandbox(users=2).running() as single, Sandbox(users=2, accounts=2).running() as several:
+    with (
+        Sandbox.create(users=2).running() as single,
+        Sandbox.create(users=2, accounts=2).running() as several,
+    ):
         environment = environment_of(several, tmp_path)
         key = several.new_credentials("nobody", "iam:*")
         for changed, code, reason in (
@@ -241,7 +244,7 @@ def test_a_file_that_is_gone_is_read_again(box: Sandbox, whole: dict[str, Any], 
 @pytest.mark.usefixtures("soon")
 def test_an_outage_ends_the_scan_and_is_not_kept(tmp_path: Path) -> None:
     """When nobody can be entered any more the scan ends; what was not answered is asked again by a resume."""
-    with Sandbox(users=2, accounts=120, cases=False).running() as box:
+    with Sandbox.create(users=2, accounts=120, cases=False).running() as box:
         writer = begin(FolderStore(tmp_path), ManyAccounts(ORG), AS_OF)
         box.faults.add("service-failure", action="AssumeRole", after=30)
         with entered(box), pytest.raises(ReadError, match="50 accounts in a row could not be entered"):
@@ -260,7 +263,7 @@ def test_an_outage_ends_the_scan_and_is_not_kept(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("soon")
 def test_a_few_accounts_that_fail_are_no_outage(tmp_path: Path) -> None:
     """Accounts that cannot be entered, fewer than fifty in a row, are recorded as failed."""
-    with Sandbox(users=2, accounts=20, cases=False).running() as box:
+    with Sandbox.create(users=2, accounts=20, cases=False).running() as box:
         writer = begin(FolderStore(tmp_path), ManyAccounts(ORG), AS_OF)
         box.faults.add("service-failure", action="AssumeRole")
         with entered(box):

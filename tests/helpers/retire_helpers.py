@@ -326,7 +326,7 @@ def _switched(entry: LogEntry, key_id: str, status: str) -> bool:
 def scene(folder: Path, journal: str = "", **dials: Any) -> Iterator[Scene]:  # noqa: ANN401 - a sandbox's dials
     """Serve an empty account, and give the scene around it."""
     folder.mkdir(exist_ok=True)
-    with Sandbox(users=0, cases=False, report="none", **dials).running() as box:
+    with Sandbox.create(users=0, cases=False, report="none", **dials).running() as box:
         made = Scene(folder, box, journal)
         yield made
         made.journal.close()

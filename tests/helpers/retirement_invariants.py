@@ -138,7 +138,7 @@ class Judge:
         offs = [e for e in asked if e.params.get("Status") == "Inactive"]
         # IAM deletes without conditions: what somebody does between our last look and the deletion, or
         # what listings do not show yet, cannot be seen by anybody.
-        unseen = timedelta(seconds=31 + self.world.box.cloud.dials.consistency)
+        unseen = timedelta(seconds=31 + self.world.box.cloud.delays.consistency)
         seen = {status}
         for entry in before:
             status = _status(entry) or status

@@ -75,7 +75,7 @@ class Plug:
     def accounts(self) -> AccountDirectory:
         """The clients, made once: they know nothing of a world but its one account."""
         if self._accounts is None:
-            sandbox = Sandbox(users=0, cases=False).environment()
+            sandbox = Sandbox.create(users=0, cases=False).environment()
             with only({**os.environ, **sandbox, "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}):
                 session = AwsSession()
                 session.botocore.register("before-send", self.answer)
@@ -152,7 +152,7 @@ class World:
     def __init__(self, choose: random.Random, folder: Path, held_up: float = 0.0) -> None:
         self.choose = choose
         self.held_up = held_up
-        self.box = Sandbox(users=0, cases=False, clock=START, frozen=True)
+        self.box = Sandbox.create(users=0, cases=False, clock=START, frozen=True)
         self.clock = self.box.clock
         self.aws: Callable[..., Any] = handler(self.box)
         (folder / "journal.sqlite").write_bytes(_empty_journal())
@@ -169,8 +169,8 @@ class World:
         self._depth = 0
         self._populate()
         self.first_seq = self.box.log[-1].seq if self.box.log else 0
-        dials = self.box.cloud.dials
-        dials.consistency = choose.choice((0.0, 0.0, 3.0, 20.0))
+        delays = self.box.cloud.delays
+        delays.consistency = choose.choice((0.0, 0.0, 3.0, 20.0))
         PLUG.world = self
         # One world's throttling is no other's.
         PLUG.accounts.own.iam._pace = ThreadPacer(PLUG.sleep, lambda: self.clock.now().timestamp())

@@ -23,7 +23,7 @@ def session() -> boto3.Session:
 @pytest.fixture
 def box() -> Iterator[Sandbox]:
     """Serve a sandbox with five named users, without retries or delays."""
-    with Sandbox(users=5).running() as running:
+    with Sandbox.create(users=5).running() as running:
         yield running
 
 

@@ -22,10 +22,10 @@ def enter(sts: Any, account_id: str, role: str = "birthright-retire") -> Sandbox
 
 def test_ids_count_up_and_accounts_are_made_on_demand() -> None:
     """Twenty accounts have twenty ids; each holds the same users with other ids and keys, once asked for."""
-    box = Sandbox(users=20, accounts=20)
+    box = Sandbox.create(users=20, accounts=20)
     assert box.account_ids[:2] + box.account_ids[-1:] == ("111122223333", "111122223334", "111122223352")
     assert list(box.cloud.accounts) == ["111122223333"]
-    second, again = box.account("111122223334"), Sandbox(users=20, accounts=2).account("111122223334")
+    second, again = box.account("111122223334"), Sandbox.create(users=20, accounts=2).account("111122223334")
     assert {BORN, "rotated"} <= second.users.keys()
     assert second.users.keys() | {"birthright-scanner"} == box.account().users.keys()
     assert not second.credentials.keys() & box.account().credentials.keys()
@@ -37,7 +37,7 @@ def test_ids_count_up_and_accounts_are_made_on_demand() -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_each_account_is_entered_by_its_roles(client: Make, refused: Refused, role: str) -> None:
     """The role's credentials see and change that account's keys and secrets, and no other's."""
-    with Sandbox(users=5, accounts=20).running() as box:
+    with Sandbox.create(users=5, accounts=20).running() as box:
         sts = client(box, "sts")
         for account_id in (box.account_ids[1], box.account_ids[19]):
             there = enter(sts, account_id, role)
@@ -66,7 +66,7 @@ def test_each_account_is_entered_by_its_roles(client: Make, refused: Refused, ro
 
 def test_people_reach_every_account() -> None:
     """Keys are found wherever they are; users in the account named."""
-    box = Sandbox(users=5, accounts=3)
+    box = Sandbox.create(users=5, accounts=3)
     other = box.account_ids[2]
     key = box.people.add_key(BORN, other)
     box.people.use_key(key.access_key_id)
@@ -80,4 +80,4 @@ def test_people_reach_every_account() -> None:
 def test_impossible_numbers_are_refused(first: str, accounts: int) -> None:
     """There are 1 to 50,000 accounts, and no id has thirteen digits."""
     with pytest.raises(UsageError):
-        Sandbox(users=0, cases=False, account_id=first, accounts=accounts)
+        Sandbox.create(users=0, cases=False, account_id=first, accounts=accounts)

@@ -56,7 +56,7 @@ def outcome(call: Callable[..., Any], **params: object) -> object:
 
 def test_it_needs_no_server(direct: Make) -> None:
     """IAM, STS and the JSON services all answer; signatures are checked, the clock's date is told."""
-    box = Sandbox(users=5)
+    box = Sandbox.create(users=5)
     assert direct(box, "sts").get_caller_identity()["Account"] == box.account_id
     answer = direct(box).list_access_keys(UserName=BORN)
     assert len(answer["AccessKeyMetadata"]) == 1
@@ -70,8 +70,8 @@ def test_it_needs_no_server(direct: Make) -> None:
 @pytest.mark.parametrize("kind", TRANSPORT)
 def test_troubles_are_the_same_with_and_without_a_server(session: Session, direct: Make, kind: Kind) -> None:
     """Each fault ends in the same error, or answer, over a socket and without one, for XML and JSON."""
-    over = Sandbox(users=5)
-    inside = Sandbox(users=5)
+    over = Sandbox.create(users=5)
+    inside = Sandbox.create(users=5)
     calls: list[tuple[str, str, dict[str, object]]] = [
         ("iam", "list_users", {"MaxItems": 1}),
         ("ssm", "describe_parameters", {}),
@@ -96,7 +96,7 @@ def test_troubles_are_the_same_with_and_without_a_server(session: Session, direc
 
 def test_retries_are_botocores_own(direct: Make) -> None:
     """A client that retries gets over a lost request by itself, as over a socket."""
-    box = Sandbox(users=5)
+    box = Sandbox.create(users=5)
     box.faults.add("lost", times=1)
     patient = direct(box, "sts", Config(retries={"total_max_attempts": 2, "mode": "standard"}))
     assert patient.get_caller_identity()["ResponseMetadata"]["RetryAttempts"] == 1

@@ -197,7 +197,7 @@ def test_latency(box: Sandbox, client: Make) -> None:
     """Every answer is held back by the latency."""
     iam = client(box)
     iam.list_users()
-    box.latency_ms = 60
+    box.latency.ms = 60
     before = time.monotonic()
     iam.list_users()
     assert time.monotonic() - before >= 0.06

@@ -29,7 +29,7 @@ def pages(client: BaseClient, action: str, result: str, size: int, **params: str
 
 def test_list_users_pages(client: Make) -> None:
     """MaxItems is kept to, the marker goes on exactly after the page, nobody is missed or doubled."""
-    with Sandbox(users=25, cases=False).running() as box:
+    with Sandbox.create(users=25, cases=False).running() as box:
         got = pages(client(box), "list_users", "Users", 7)
         assert [len(page) for page in got] == [7, 7, 7, 5]
         names = [user["UserName"] for page in got for user in page]
@@ -38,7 +38,7 @@ def test_list_users_pages(client: Make) -> None:
 
 def test_a_listing_survives_a_deletion(client: Make) -> None:
     """The marker stands for a place, not a number: deleting seen users hides no unseen one."""
-    with Sandbox(users=9, cases=False).running() as box:
+    with Sandbox.create(users=9, cases=False).running() as box:
         iam, names = client(box), box.account().names().copy()
         first = iam.list_users(MaxItems=4)
         box.account().remove_user(box.account().users[names[0]])
@@ -48,7 +48,7 @@ def test_a_listing_survives_a_deletion(client: Make) -> None:
 
 def test_list_users_defaults_to_a_hundred(client: Make) -> None:
     """Without MaxItems a page holds 100; a thousand at most may be asked for."""
-    with Sandbox(users=150, cases=False).running() as box:
+    with Sandbox.create(users=150, cases=False).running() as box:
         iam = client(box)
         answer = iam.list_users()
         assert (len(answer["Users"]), answer["IsTruncated"]) == (100, True)
@@ -64,7 +64,7 @@ def test_max_items_has_bounds(box: Sandbox, client: Make, refused: Refused) -> N
 
 def test_path_prefix(client: Make) -> None:
     """PathPrefix narrows the listing, and the path is part of the ARN."""
-    with Sandbox(users=100).running() as box:
+    with Sandbox.create(users=100).running() as box:
         (user,) = client(box).list_users(PathPrefix="/apps/")["Users"]
         assert user["Arn"] == "arn:aws:iam::111122223333:user/apps/ci/path-user"
 
@@ -153,7 +153,7 @@ def test_deletion_reaches_the_listing(box: Sandbox, client: Make) -> None:
 
 def test_partitions_shape_arns(client: Make) -> None:
     """Every ARN names the partition it is in."""
-    with Sandbox(users=1, partition="aws-cn").running() as box:
+    with Sandbox.create(users=1, partition="aws-cn").running() as box:
         arn = client(box, "sts").get_caller_identity()["Arn"]
         assert arn == "arn:aws-cn:iam::111122223333:user/birthright-scanner"
         assert box.environment()["AWS_REGION"] == "cn-north-1"

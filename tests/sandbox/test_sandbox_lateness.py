@@ -19,7 +19,7 @@ START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 def test_a_listing_is_behind(client: Make, refused: Refused) -> None:
     """For consistency_seconds a new key is not listed, an old status is, a deleted key is; writes know."""
-    with Sandbox(users=5, consistency_seconds=10, clock=START, frozen=True).running() as box:
+    with Sandbox.create(users=5, consistency_seconds=10, clock=START, frozen=True).running() as box:
         iam = client(box)
 
         def shown() -> dict[str, str]:
@@ -55,7 +55,7 @@ def test_at_once_by_default(box: Sandbox, client: Make) -> None:
 @given(steps=st.lists(st.tuples(st.sampled_from("cads"), st.integers(0, 7)), max_size=25))
 def test_a_listing_is_the_state_of_some_seconds_ago(steps: list[tuple[str, int]]) -> None:
     """Whatever happens, ListAccessKeys shows exactly what was true `consistency_seconds` earlier."""
-    box = Sandbox(users=0, cases=False, consistency_seconds=10, clock=START, frozen=True)
+    box = Sandbox.create(users=0, cases=False, consistency_seconds=10, clock=START, frozen=True)
     user = box.account().add_user("alice", START)
     history: list[tuple[datetime, dict[str, str]]] = [(START, {})]
     for what, seconds in steps:
@@ -70,13 +70,13 @@ def test_a_listing_is_the_state_of_some_seconds_ago(steps: list[tuple[str, int]]
         now = box.clock.now()
         history.append((now, {key.access_key_id: key.status for key in user.keys.values()}))
         past = [state for at, state in history if at <= now - timedelta(seconds=10)]
-        seen = listed(user, now, box.cloud.dials)
+        seen = listed(user, now, box.cloud.delays)
         assert {name: status for name, (_, status) in seen.items()} == (past[-1] if past else {})
 
 
 def test_a_use_is_shown_late(client: Make) -> None:
     """Within last_use_lag_seconds the use before it is shown; then the new one, as it was."""
-    with Sandbox(users=5, last_use_lag_seconds=60, clock=START, frozen=True).running() as box:
+    with Sandbox.create(users=5, last_use_lag_seconds=60, clock=START, frozen=True).running() as box:
         key = box.new_credentials("other").access_key_id
 
         def shown() -> dict[str, Any]:
@@ -99,7 +99,7 @@ def test_a_use_is_shown_late(client: Make) -> None:
 
 def test_only_the_first_use_of_a_span_is_recorded(client: Make) -> None:
     """With last_use_span_seconds=900 a use ten minutes after the last one recorded leaves no trace."""
-    with Sandbox(users=5, last_use_span_seconds=900, clock=START, frozen=True).running() as box:
+    with Sandbox.create(users=5, last_use_span_seconds=900, clock=START, frozen=True).running() as box:
         key, iam = box.new_credentials("other").access_key_id, client(box)
         box.people.use_key(key, "s3")
         for minutes, service in ((10, "s3"), (5, "sqs")):

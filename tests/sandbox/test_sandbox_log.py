@@ -39,7 +39,7 @@ def control(box: Sandbox, name: str, body: dict[str, str] | None = None) -> tupl
 
 def test_changes_are_logged_and_reads_are_not(client: Make) -> None:
     """Each change has its caller, time, parameters, request id and plain effect, in order."""
-    with Sandbox(users=5, clock=START, frozen=True).running() as box:
+    with Sandbox.create(users=5, clock=START, frozen=True).running() as box:
         iam, old = client(box), only_key(box)
         iam.list_users()
         answer = iam.create_access_key(UserName=BORN)
@@ -168,7 +168,7 @@ def test_the_log_is_bounded() -> None:
 
 def test_answers_carry_the_sandboxs_date(client: Make) -> None:
     """The Date header of AWS's answers, errors and the control port's is the sandbox's clock."""
-    with Sandbox(users=1, clock=START, frozen=True).running() as box:
+    with Sandbox.create(users=1, clock=START, frozen=True).running() as box:
         sent = client(box, "sts").get_caller_identity()["ResponseMetadata"]["HTTPHeaders"]["date"]
         assert sent == "Sun, 22 Nov 2026 12:00:00 GMT"
         box.clock.advance(timedelta(days=14))

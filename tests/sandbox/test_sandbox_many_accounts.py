@@ -55,7 +55,7 @@ def enter(sts: Any, account_id: str) -> SandboxCredentials:  # noqa: ANN401
 
 def forgetful(**options: Any) -> Sandbox:  # noqa: ANN401 - the sandbox's own options
     """Return a sandbox that keeps one unchanged account in memory, and whose clock stands still."""
-    box = Sandbox(accounts=6, organization=False, clock=START, frozen=True, **options)
+    box = Sandbox.create(accounts=6, organization=False, clock=START, frozen=True, **options)
     box.cloud.accounts.limit = 1
     return box
 
@@ -170,7 +170,9 @@ class Pair:
     """Two sandboxes that differ in nothing but how many accounts they keep in memory."""
 
     def __init__(self) -> None:
-        self.boxes = [Sandbox(users=3, accounts=3, report="none", clock=START, frozen=True) for _ in range(2)]
+        self.boxes = [
+            Sandbox.create(users=3, accounts=3, report="none", clock=START, frozen=True) for _ in range(2)
+        ]
         self.boxes[0].cloud.accounts.limit = 1
         self.clients = [self._enter_all(box) for box in self.boxes]
 
@@ -219,7 +221,7 @@ def test_forgetting_is_not_seen(steps: list[tuple[int, str]]) -> None:
 def test_reading_ten_thousand_accounts_leaves_a_few() -> None:
     """A sandbox of that size starts at once, and holds no more unchanged accounts than its limit."""
     before = time.process_time()
-    box = Sandbox(users=20, cases=False, accounts=10_000)
+    box = Sandbox.create(users=20, cases=False, accounts=10_000)
     assert time.process_time() - before < 1
     for account_id in box.account_ids[:3000]:
         assert box.cloud.accounts.get(account_id)
@@ -274,7 +276,7 @@ def test_the_same_accounts_are_struck_every_time(share: float) -> None:
 
 def test_an_assumed_role_is_its_accounts(refused: Refused) -> None:
     """AssumeRole is struck by the role's account, other calls by the caller's."""
-    box = Sandbox(users=1, accounts=4)
+    box = Sandbox.create(users=1, accounts=4)
     struck = box.account_ids[2]
     box.faults.add("access-denied", action="AssumeRole", account=struck)
     box.faults.add("access-denied", action="ListUsers", account="*334")
@@ -290,7 +292,7 @@ def test_an_assumed_role_is_its_accounts(refused: Refused) -> None:
 def test_some_reports_never_complete(refused: Refused) -> None:
     """A share of the accounts never finish theirs, and the others do."""
     never = Fault(kind="report-never-completes", accounts_share=0.5)
-    box = Sandbox(users=1, accounts=9, faults=[never])
+    box = Sandbox.create(users=1, accounts=9, faults=[never])
     sts = client_of(box, "sts")
     seen = set()
     for account_id in box.account_ids[1:]:
@@ -333,7 +335,7 @@ def test_the_command_takes_it_all() -> None:
     options += ["--fault", '{"kind": "empty-pages"}', "--account-state", "CLOSED=3", "--account-state"]
     options += ["PENDING_ACTIVATION=1", "--account-fields", "state", "--delegate", "111122223334"]
     with served(*options, "--longest-session", "7200") as url:
-        keys = Sandbox(users=0).credentials
+        keys = Sandbox.create(users=0).credentials
         client = boto3.session.Session().client(
             "organizations",
             endpoint_url=url,

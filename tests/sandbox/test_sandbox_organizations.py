@@ -61,7 +61,7 @@ def everyone(client: Any, **params: object) -> list[dict[str, Any]]:  # noqa: AN
 @pytest.fixture(scope="module")
 def box() -> Sandbox:
     """Give a sandbox with 47 accounts, that the tests here leave as it is."""
-    return Sandbox(users=0, cases=True, accounts=47)
+    return Sandbox.create(users=0, cases=True, accounts=47)
 
 
 def test_every_account_is_listed_once(box: Sandbox) -> None:
@@ -132,7 +132,7 @@ def test_every_account_lies_in_one_unit(box: Sandbox) -> None:
 
 def test_small_organizations_have_some_of_each() -> None:
     """Four members lie in four units."""
-    client = client_of(Sandbox(users=0, accounts=5))
+    client = client_of(Sandbox.create(users=0, accounts=5))
     places = dict(walk(client, client.list_roots()["Roots"][0]["Id"]))
     assert set(places.values()) == {"/", "/Workloads/Prod", "/Workloads/Dev", "/Security", "/Sandbox"}
 
@@ -156,7 +156,7 @@ def test_accounts_have_tags(box: Sandbox) -> None:
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_empty_pages_come_before_the_last(share: float) -> None:
     """An empty page has a token, the last page is reached all the same, and nobody is left out."""
-    box = Sandbox(users=0, accounts=45)
+    box = Sandbox.create(users=0, accounts=45)
     box.faults.add("empty-pages", share=share)
     client = client_of(box)
     found = list(pages(client, "list_accounts"))
@@ -176,19 +176,19 @@ def test_some_accounts_are_not_active(box: Sandbox, refused: Refused) -> None:
         take, arn = client_of(box, "sts").assume_role, f"arn:aws:iam::{one['Id']}:role/birthright"
         if one["State"] != "ACTIVE":
             assert refused(take, RoleArn=arn, RoleSessionName="test") == ("AccessDenied", 403)
-    assert {one["State"] for one in everyone(client_of(Sandbox(users=0, accounts=9)))} == {"ACTIVE"}
-    plain = Sandbox(users=0, cases=False, accounts=20)
+    assert {one["State"] for one in everyone(client_of(Sandbox.create(users=0, accounts=9)))} == {"ACTIVE"}
+    plain = Sandbox.create(users=0, cases=False, accounts=20)
     assert {one["State"] for one in everyone(client_of(plain))} == {"ACTIVE"}
 
 
 def test_states_can_be_chosen() -> None:
     """So many accounts as asked for are in each state, the same ones every time; later any other."""
     states = dict.fromkeys(STATES[2:], 2) | {STATES[0]: 1}
-    box = Sandbox(users=0, accounts=12, account_states=states, seed=3)
+    box = Sandbox.create(users=0, accounts=12, account_states=states, seed=3)
     found = everyone(client_of(box))
     assert Counter(one["State"] for one in found) == {**states, "ACTIVE": 5}
     assert found[0]["State"] == "ACTIVE"
-    again = Sandbox(users=0, accounts=12, account_states=states, seed=3)
+    again = Sandbox.create(users=0, accounts=12, account_states=states, seed=3)
     assert [one["State"] for one in everyone(client_of(again))] == [one["State"] for one in found]
     box.organization.set_state(box.account_ids[3], "CLOSED")
     account = client_of(box).describe_account(AccountId=box.account_ids[3])["Account"]
@@ -196,13 +196,13 @@ def test_states_can_be_chosen() -> None:
     with pytest.raises(UsageError):
         box.organization.set_state("999999999999", "CLOSED")
     with pytest.raises(UsageError):
-        Sandbox(users=0, accounts=3, account_states={"CLOSED": 3})
+        Sandbox.create(users=0, accounts=3, account_states={"CLOSED": 3})
 
 
 @pytest.mark.parametrize(("fields", "left"), [("state", {"State"}), ("status", {"Status"})])
 def test_state_or_status_can_be_left_out(fields: Any, left: set[str]) -> None:  # noqa: ANN401
     """Older answers have no State, and newer ones no Status."""
-    client = client_of(Sandbox(users=0, accounts=3, account_fields=fields))
+    client = client_of(Sandbox.create(users=0, accounts=3, account_fields=fields))
     (one, *_) = everyone(client)
     assert one.keys() & {"State", "Status"} == left
     described = client.describe_account(AccountId=one["Id"])["Account"]
@@ -211,7 +211,7 @@ def test_state_or_status_can_be_left_out(fields: Any, left: set[str]) -> None:  
 
 def test_only_the_management_account_lists(refused: Refused) -> None:
     """Members are denied unless they are delegated administrators; any member may ask whose it is."""
-    box = Sandbox(users=0, accounts=4, delegates=["111122223335"])
+    box = Sandbox.create(users=0, accounts=4, delegates=["111122223335"])
     member = client_of(box, keys=enter(box, box.account_ids[1]))
     denied = ("AccessDeniedException", 400)
     assert refused(member.list_accounts) == denied
@@ -226,19 +226,19 @@ def test_only_the_management_account_lists(refused: Refused) -> None:
 @pytest.mark.parametrize("options", [{}, {"accounts": 3, "organization": False}])
 def test_without_an_organization(options: dict[str, Any], refused: Refused) -> None:
     """One account is none, and several only unless told otherwise."""
-    box = Sandbox(users=0, **options)
+    box = Sandbox.create(users=0, **options)
     none = ("AWSOrganizationsNotInUseException", 400)
     assert refused(client_of(box).list_accounts) == none
     assert refused(client_of(box).describe_organization) == none
     with pytest.raises(UsageError):
         _ = box.organization
-    alone = Sandbox(users=0, organization=True)
+    alone = Sandbox.create(users=0, organization=True)
     assert [one["Id"] for one in everyone(client_of(alone))] == [alone.account_id]
 
 
 def test_permissions_are_kept_here_too(refused: Refused) -> None:
     """Who may only list accounts may not list roots; nothing is told to strangers."""
-    box = Sandbox(users=0, accounts=2, allow=("organizations:ListAccounts",))
+    box = Sandbox.create(users=0, accounts=2, allow=("organizations:ListAccounts",))
     client = client_of(box)
     assert client.list_accounts()["Accounts"]
     assert refused(client.list_roots) == ("AccessDeniedException", 400)
@@ -256,7 +256,7 @@ def test_permissions_are_kept_here_too(refused: Refused) -> None:
 )
 def test_organizations_has_one_region(partition: str, home: str, away: str) -> None:
     """Calls are signed for the partition's own Region, whatever the client's; another is refused."""
-    box = Sandbox(users=0, accounts=2, partition=partition)
+    box = Sandbox.create(users=0, accounts=2, partition=partition)
     for region in (home, away):  # botocore knows the partition's endpoint, and signs for its Region
         (first, *_) = client_of(box, region=region).list_accounts()["Accounts"]
         assert first["Arn"].startswith(f"arn:{partition}:organizations::111122223333:account/o-")
@@ -309,24 +309,24 @@ def test_what_is_wrong_is_told(
 )
 def test_faults_have_the_names_of_organizations(kind: Any, told: str, refused: Refused) -> None:  # noqa: ANN401
     """A throttle and a failure are called what the model calls them."""
-    box = Sandbox(users=0, accounts=2)
+    box = Sandbox.create(users=0, accounts=2)
     box.faults.add(kind, action="ListAccounts", times=1)
     assert refused(client_of(box).list_accounts)[0] == told
 
 
 def test_the_throttle_leaves_organizations_and_sts_out(refused: Refused) -> None:
     """The rate is that of IAM and the others; STS has one of its own, counted for who calls."""
-    box = Sandbox(users=0, cases=False, accounts=3, throttle=0.001, burst=1)
+    box = Sandbox.create(users=0, cases=False, accounts=3, throttle=0.001, burst=1)
     sts, iam = client_of(box, "sts"), client_of(box, "iam")
     assert [len(client_of(box).list_accounts()["Accounts"]) for _ in range(3)] == [3, 3, 3]
     for account_id in box.account_ids:
         sts.assume_role(RoleArn=f"arn:aws:iam::{account_id}:role/birthright", RoleSessionName="test")
     iam.list_users()
     assert refused(iam.list_users) == ("Throttling", 400)
-    box.cloud.throttle.limit_sts(0.001)
+    box.endpoint.throttle.limit_sts(0.001)
     sts.get_caller_identity()
     assert refused(sts.get_caller_identity) == ("Throttling", 400)
-    assert box.cloud.throttle.refused == {box.account_id: 2}
+    assert box.endpoint.throttle.refused == {box.account_id: 2}
 
 
 def test_the_state_can_be_changed_from_outside() -> None:
@@ -347,7 +347,7 @@ def test_the_state_can_be_changed_from_outside() -> None:
             error.close()
             return error.code
 
-    with Sandbox(users=0, accounts=2).running() as box:
+    with Sandbox.create(users=0, accounts=2).running() as box:
         account_id = box.account_ids[1]
         assert steer(box, {"account": account_id, "state": "CLOSED"}) == 200
         assert not box.organization.is_active(account_id)
@@ -367,6 +367,6 @@ def test_pages_are_as_long_as_motos() -> None:
             moto.create_account(AccountName=f"a{number}", Email=f"a{number}@example.com")
         theirs = {asked: sizes_of(moto, asked) for asked in range(1, 21)}
         members = everyone(moto)[0].keys()
-    ours = client_of(Sandbox(users=0, accounts=CREATED))
+    ours = client_of(Sandbox.create(users=0, accounts=CREATED))
     assert {asked: sizes_of(ours, asked) for asked in theirs} == theirs
     assert members <= everyone(ours)[0].keys()

@@ -26,7 +26,7 @@ def ssm(request: pytest.FixtureRequest) -> Iterator[Any]:
                 "ssm", "us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
             )
         return
-    box = Sandbox(users=1)
+    box = Sandbox.create(users=1)
     key = box.credentials
     client = boto3.session.Session().client(
         "ssm",
@@ -123,7 +123,7 @@ def test_parameters_come_in_pages(box: Sandbox, client: Make) -> None:
 
 def test_tags_need_a_permission_of_their_own(client: Make, refused: Refused) -> None:
     """PutParameter with tags asks for ssm:AddTagsToResource, too; what is refused is not done."""
-    with Sandbox(users=1, allow=("ssm:PutParameter",)).running() as box:
+    with Sandbox.create(users=1, allow=("ssm:PutParameter",)).running() as box:
         ssm = client(box, "ssm")
         denied = ("AccessDeniedException", 400)
         assert refused(ssm.put_parameter, **SECURE, Value="v", Tags=TAGS) == denied

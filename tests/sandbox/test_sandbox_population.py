@@ -14,7 +14,7 @@ START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def box(**options: int | bool | str) -> Sandbox:
-    return Sandbox(clock=START, frozen=True, **options)  # type: ignore[arg-type]
+    return Sandbox.create(clock=START, frozen=True, **options)  # type: ignore[arg-type]
 
 
 def everyone(account: SandboxAccount) -> list[User]:
@@ -88,7 +88,7 @@ def test_expectations_tell_what_the_report_hides() -> None:
 def test_an_account_id_has_twelve_digits() -> None:
     """Anything else is refused."""
     with pytest.raises(UsageError):
-        Sandbox(account_id="1234")
+        Sandbox.create(account_id="1234")
 
 
 def test_history_makes_sense() -> None:

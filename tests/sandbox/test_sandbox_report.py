@@ -9,7 +9,7 @@ import pytest
 from botocore.client import BaseClient
 
 from birthright.sandbox import Sandbox
-from birthright.sandbox.report import Style
+from birthright.sandbox.report_csv import Style
 
 Make = Callable[..., Any]
 Refused = Callable[..., tuple[str, int]]
@@ -41,7 +41,7 @@ def fresh(iam: BaseClient) -> dict[str, dict[str, str]]:
 
 def test_the_life_of_a_report(client: Make, refused: Refused) -> None:
     """Not present, started, in progress, complete, kept for four hours, expired, started again."""
-    start = Sandbox(users=1, report="none", report_seconds=5, clock=START, frozen=True)
+    start = Sandbox.create(users=1, report="none", report_seconds=5, clock=START, frozen=True)
     with start.running() as box:
         iam = client(box)
         generate = iam.generate_credential_report
@@ -82,7 +82,7 @@ def test_the_form_of_the_csv(box: Sandbox, client: Make) -> None:
 def test_other_forms(client: Make) -> None:
     """On request: Z, the documented 23rd column, root's password columns with values."""
     style = Style(zulu=True, extra_column=True, root_booleans=True)
-    with Sandbox(users=100, report_style=style).running() as box:
+    with Sandbox.create(users=100, report_style=style).running() as box:
         found = rows(client(box))
         assert found["<root_account>"]["password_enabled"] == "true"
         assert found["born-1s"]["user_creation_time"].endswith("Z")
@@ -94,7 +94,7 @@ def report() -> dict[str, dict[str, str]]:
     """Return the report that is there at the start."""
     import base64
 
-    found = Sandbox(users=100).account().report
+    found = Sandbox.create(users=100).account().report
     assert found is not None
     lines = base64.b64decode(found.content).decode().split("\n")
     return {row["user"]: row for row in csv.DictReader(lines)}

@@ -28,7 +28,7 @@ def secrets(request: pytest.FixtureRequest) -> Iterator[Any]:
                 "secretsmanager", "us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
             )
         return
-    box = Sandbox(users=1)
+    box = Sandbox.create(users=1)
     key = box.credentials
     client = boto3.session.Session().client(
         "secretsmanager",
@@ -192,8 +192,8 @@ def test_secrets_belong_to_a_region(box: Sandbox, session: boto3.Session, client
     )
     assert ":eu-west-1:" in there.create_secret(Name=NAME, SecretString="there")["ARN"]
     there.close()
-    shelves = box.account().shelves
-    assert {region: shelf.secrets[NAME].value() for region, shelf in shelves.items()} == {
+    secret_states = box.account().secret_states
+    assert {region: state.secrets[NAME].value() for region, state in secret_states.items()} == {
         "us-east-1": "here",
         "eu-west-1": "there",
     }
@@ -201,7 +201,7 @@ def test_secrets_belong_to_a_region(box: Sandbox, session: boto3.Session, client
 
 def test_tags_need_a_permission_of_their_own(client: Make, refused: Refused) -> None:
     """CreateSecret with tags asks for secretsmanager:TagResource, too; without tags it does not."""
-    with Sandbox(users=1, allow=("secretsmanager:CreateSecret",)).running() as box:
+    with Sandbox.create(users=1, allow=("secretsmanager:CreateSecret",)).running() as box:
         sm = client(box, "secretsmanager")
         tags = [{"Key": "a", "Value": "b"}]
         assert refused(sm.create_secret, Name=NAME, Tags=tags) == ("AccessDeniedException", 400)

@@ -34,24 +34,24 @@ def steer(box_url: str, name: str, body: object = None, kind: str = "application
 def test_only_loopback(address: str) -> None:
     """An address others can reach, or a name that may mean anything, is refused."""
     with pytest.raises(UsageError):
-        Sandbox(users=0, listen=address)
+        Sandbox.create(users=0, listen=address)
 
 
 def test_remote_on_demand() -> None:
     """Who says so may listen elsewhere."""
-    assert Sandbox(users=0, listen="0.0.0.0", allow_remote=True)
+    assert Sandbox.create(users=0, listen="0.0.0.0", allow_remote=True)
 
 
 def test_a_taken_port_is_told(box: Sandbox) -> None:
     """A port in use is a clear error, in the thread that asked."""
     port = int(box.url.rpartition(":")[2])
-    with pytest.raises(UsageError, match="cannot listen"), Sandbox(users=0, port=port).running():
+    with pytest.raises(UsageError, match="cannot listen"), Sandbox.create(users=0, port=port).running():
         pass
 
 
 def test_pipelined_requests_are_answered_in_order(box: Sandbox) -> None:
     """Two requests in one packet get two answers, in order, also with latency."""
-    box.latency_ms = 5
+    box.latency.ms = 5
     host, _, port = box.url.removeprefix("http://").partition(":")
     one = b"GET /_sandbox/nothing HTTP/1.1\r\nHost: x\r\n\r\n"
     two = b"GET /_sandbox/state HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -76,7 +76,7 @@ def test_ipv6_loopback(client: Make) -> None:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
         pytest.skip("no IPv6 here")
-    with Sandbox(users=0, listen="::1").running() as box:
+    with Sandbox.create(users=0, listen="::1").running() as box:
         assert box.url.startswith("http://[::1]:")
         assert client(box, "sts").get_caller_identity()["Account"] == box.account_id
 

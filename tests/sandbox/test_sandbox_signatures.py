@@ -178,7 +178,7 @@ def test_inactive_and_deleted_keys_do_not_authenticate(box: Sandbox, client: Mak
 
 def test_a_new_key_may_not_work_yet(client: Make, refused: Refused) -> None:
     """IAM is eventually consistent: within consistency_seconds a new key is unknown."""
-    with Sandbox(users=1, consistency_seconds=30).running() as box:
+    with Sandbox.create(users=1, consistency_seconds=30).running() as box:
         iam = client(box)
         made = iam.create_access_key(UserName="ci-deploy-born-with-key")["AccessKey"]
         new = SandboxCredentials(made["AccessKeyId"], made["SecretAccessKey"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 
-from birthright.sandbox import Sandbox, SandboxCredentials
+from birthright.sandbox import Sandbox, SandboxCredentials, SandboxOptions
 from birthright.sandbox.account import SandboxAccount, SandboxRole
 from birthright.sandbox.population import Population
 
@@ -35,7 +35,7 @@ def test_an_assumed_role_works_until_it_expires(box: Sandbox, client: Make, refu
 def test_expiry_is_told(client: Make) -> None:
     """Expiration is the sandbox's present and the duration asked for."""
     start = datetime(2026, 11, 22, 12, tzinfo=UTC)
-    with Sandbox(users=1, clock=start, frozen=True, longest_session=43_200).running() as box:
+    with Sandbox.create(users=1, clock=start, frozen=True, longest_session=43_200).running() as box:
         made = client(box, "sts").assume_role(RoleArn=ROLE, RoleSessionName="test", DurationSeconds=43_200)
         assert made["Credentials"]["Expiration"] == start + timedelta(hours=12)
 
@@ -75,11 +75,11 @@ def test_durations_have_bounds(box: Sandbox, client: Make, refused: Refused) -> 
 
 def test_a_role_has_a_longest_session(client: Make, refused: Refused) -> None:
     """One hour, unless the sandbox is told more."""
-    with Sandbox(users=0).running() as box:
+    with Sandbox.create(users=0).running() as box:
         take = client(box, "sts").assume_role
         params = {"RoleArn": ROLE, "RoleSessionName": "test", "DurationSeconds": 3601}
         assert refused(take, **params) == ("ValidationError", 400)
-    with Sandbox(users=0, longest_session=7200).running() as box:
+    with Sandbox.create(users=0, longest_session=7200).running() as box:
         assert assume(client(box, "sts"), DurationSeconds=7200).session_token
 
 
@@ -116,13 +116,12 @@ def test_a_role_must_name_the_user(box: Sandbox, client: Make, refused: Refused)
 
 def test_an_account_is_made_when_it_is_asked_for(box: Sandbox, client: Make, refused: Refused) -> None:
     """Other accounts come into being by the first AssumeRole, and are reached by its credentials."""
-    people = Population(users=3, seed=9)
+    people = Population(SandboxOptions(users=3, seed=9), box.clock.second())
 
     def build(account_id: str) -> SandboxAccount | None:
         if not account_id.startswith("2"):
             return None
-        found = people.account(account_id, box.clock.second(), scanner=False)
-        return found.account
+        return people.account(account_id, scanner=False).account
 
     box.cloud.accounts.build = build
     role = {"RoleArn": ROLE.replace("111122223333", "222200000001"), "RoleSessionName": "test"}
@@ -136,7 +135,7 @@ def test_an_account_is_made_when_it_is_asked_for(box: Sandbox, client: Make, ref
 
 def test_permissions_are_kept(client: Make, refused: Refused) -> None:
     """A caller limited to patterns gets AccessDenied for the rest; identity needs no permission."""
-    with Sandbox(users=1, allow=("iam:List*", "iam:getuser")).running() as box:
+    with Sandbox.create(users=1, allow=("iam:List*", "iam:getuser")).running() as box:
         iam = client(box)
         assert iam.list_users()["Users"]
         assert iam.get_user()["User"]

@@ -194,7 +194,7 @@ def test_a_bucket_that_refuses_is_told(
 ) -> None:
     """No such bucket, no network, nothing there: one line, with a hint, without a secret."""
     assert s3
-    with Sandbox(users=2).running() as box, entered(box) as patch:
+    with Sandbox.create(users=2).running() as box, entered(box) as patch:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, box.environment()[name])
         said = told(capsys, 4, "scan", "--store", "s3://nobody-has-this/x")
@@ -223,7 +223,7 @@ def test_the_commands_read_a_bucket(
 ) -> None:
     """scan, query, explain and plan give what they give of a folder."""
     monkeypatch.chdir(tmp_path)
-    with Sandbox(users=8, accounts=3).running() as box, entered(box):
+    with Sandbox.create(users=8, accounts=3).running() as box, entered(box):
         writers = [
             begin(store, ManyAccounts(ORG), AS_OF) for store in (open_store(url), FolderStore(tmp_path / "s"))
         ]
@@ -250,7 +250,7 @@ def test_the_commands_read_a_bucket(
 
 def test_one_account_is_kept_in_a_bucket(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A plain scan takes a bucket as well, and its findings can be had again."""
-    with Sandbox(users=5).running() as box, entered(box):
+    with Sandbox.create(users=5).running() as box, entered(box):
         assert birthright(["scan", "--store", url, "--format", "json"]) == 1
         first, _ = capsys.readouterr()
         assert birthright(["scan", "--from", "latest", "--store", url, "--format", "json"]) == 1

@@ -29,7 +29,7 @@ CASES = [(depth, dropped) for depth in DEPTHS for dropped in _actions(depth)]
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_the_policy_is_enough(depth: Depth) -> None:
     """A key that may do exactly what is printed reads everything, without a refusal."""
-    with Sandbox(users=60).running() as box:
+    with Sandbox.create(users=60).running() as box:
         facts = scan(box, ReadOptions(depth=depth), box.new_credentials("auditor", *_actions(depth)))
         assert set(statuses(facts).values()) == {"ok"}
         assert not box.errors
@@ -39,7 +39,7 @@ def test_the_policy_is_enough(depth: Depth) -> None:
 @pytest.mark.parametrize(("depth", "dropped"), CASES)
 def test_the_policy_is_the_least(depth: Depth, dropped: str) -> None:
     """Without any one of its actions something is denied, and coverage names it."""
-    with Sandbox(users=60).running() as box:
+    with Sandbox.create(users=60).running() as box:
         allowed = [action for action in _actions(depth) if action != dropped]
         facts = scan(box, ReadOptions(depth=depth), box.new_credentials("auditor", *allowed))
         denied = [line for line in facts.coverage if line.status == "denied"]
@@ -60,7 +60,7 @@ def test_resources_are_of_the_partition(depth: Depth, partition: str) -> None:
 @pytest.mark.parametrize("partition", ["aws-cn", "aws-us-gov"])
 def test_other_partitions_are_read_and_named(partition: str) -> None:
     """Rows and coverage carry the partition that AWS's answers name."""
-    with Sandbox(users=60, partition=partition).running() as box:
+    with Sandbox.create(users=60, partition=partition).running() as box:
         facts = scan(box)
         assert {line.partition for line in facts.coverage} == {partition}
         assert {str(user.user_arn).split(":")[1] for user in facts.principals} == {partition}

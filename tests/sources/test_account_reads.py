@@ -32,7 +32,7 @@ def _true_keys(box: Sandbox) -> set[str | None]:
 
 def test_a_report_is_waited_for() -> None:
     """Without a report yet it is made (STARTED, INPROGRESS, COMPLETE), and everything is known."""
-    with Sandbox(users=60, report="none", report_seconds=0.6).running() as box:
+    with Sandbox.create(users=60, report="none", report_seconds=0.6).running() as box:
         facts = scan(box)
         assert statuses(facts).items() >= ALL_OK.items()
         assert box.calls["GenerateCredentialReport"] >= 3
@@ -43,7 +43,7 @@ def test_a_report_is_waited_for() -> None:
 @pytest.mark.parametrize("fault", ["report-never-completes", "hang"])
 def test_a_report_that_is_never_ready_costs_only_itself(fault: Kind) -> None:
     """The deadline is in the detail, all keys are there all the same, and what the report says is NULL."""
-    with Sandbox(users=60).running() as box:
+    with Sandbox.create(users=60).running() as box:
         box.faults.add(fault, action="*CredentialReport")
         facts = scan(box, QUICK)
         line = coverage(facts)["GetCredentialReport"]
@@ -58,7 +58,7 @@ def test_a_report_that_is_never_ready_costs_only_itself(fault: Kind) -> None:
 
 def test_a_report_that_expires_meanwhile_is_made_again() -> None:
     """ReportExpired between the two calls costs one more of each."""
-    with Sandbox(users=5).running() as box:
+    with Sandbox.create(users=5).running() as box:
         box.faults.add("report-expired", times=1)
         facts = scan(box)
         assert statuses(facts)["GetCredentialReport"] == "ok"
@@ -67,7 +67,7 @@ def test_a_report_that_expires_meanwhile_is_made_again() -> None:
 
 def test_a_report_that_always_expires_fails() -> None:
     """It is not asked for endlessly."""
-    with Sandbox(users=5).running() as box:
+    with Sandbox.create(users=5).running() as box:
         box.faults.add("report-expired")
         line = coverage(scan(box, QUICK))["GetCredentialReport"]
         assert line.status == "failed"
@@ -78,7 +78,7 @@ def test_a_report_that_always_expires_fails() -> None:
 @pytest.mark.parametrize("body", ["", "no report", "user,arn\n", "\x00"])
 def test_a_report_that_is_none_fails_alone(body: str) -> None:
     """What is not a credential report is failed; the listings count."""
-    with Sandbox(users=10).running() as box:
+    with Sandbox.create(users=10).running() as box:
         box.faults.add("report-body", body=body)
         facts = scan(box)
         assert statuses(facts) | {"GetAccessKeyLastUsed": "ok"} == {
@@ -89,7 +89,7 @@ def test_a_report_that_is_none_fails_alone(body: str) -> None:
 
 def test_short_pages_are_followed() -> None:
     """A page may hold one user or one key; all are found, each once."""
-    with Sandbox(users=60).running() as box:
+    with Sandbox.create(users=60).running() as box:
         box.faults.add("short-pages", size=1)
         facts = scan(box, ReadOptions(all_users=True))
         assert statuses(facts).items() >= ALL_OK.items()
@@ -192,7 +192,7 @@ READS = ["GenerateCredentialReport", "GetCredentialReport", "ListUsers", "ListAc
 @pytest.mark.parametrize("action", READS)
 def test_a_read_that_is_denied_costs_only_itself(action: str) -> None:
     """The others count; coverage says `denied` and why; what it would have said is unknown."""
-    with Sandbox(users=60).running() as box:
+    with Sandbox.create(users=60).running() as box:
         box.faults.add("access-denied", action=action)
         facts = scan(box)
         source = "GetCredentialReport" if "Report" in action else action
@@ -223,7 +223,7 @@ def _check_unknown(facts: AccountFacts, source: str) -> None:
 
 def test_all_denied() -> None:
     """The account's id comes from STS; everything is denied or skipped, and root's key is unknown."""
-    with Sandbox(users=20).running() as box:
+    with Sandbox.create(users=20).running() as box:
         facts = scan(box, credentials=box.new_credentials("nobody-at-all", "sts:*"))
         assert statuses(facts) == {
             "GetCredentialReport": "denied", "ListUsers": "denied", "ListAccessKeys": "skipped",
@@ -235,7 +235,7 @@ def test_all_denied() -> None:
 
 def test_users_of_the_pages_before_a_failure_count() -> None:
     """Seen users are in_listing; of the others that is not known. None is lost that the report knows."""
-    with Sandbox(users=40, cases=False).running() as box:
+    with Sandbox.create(users=40, cases=False).running() as box:
         box.faults.add("short-pages", action="ListUsers", size=10)
         box.faults.add("access-denied", action="ListUsers", after=1)
         facts = scan(box)
@@ -248,7 +248,7 @@ def test_users_of_the_pages_before_a_failure_count() -> None:
 
 def test_keys_that_are_denied_for_some_users() -> None:
     """Their keys come from the report, without ids; users it does not know get an unknown row."""
-    with Sandbox(users=60).running() as box:
+    with Sandbox.create(users=60).running() as box:
         box.faults.add("access-denied", action="ListAccessKeys", user="newer-*")
         box.faults.add("access-denied", action="ListAccessKeys", user="born-*")
         facts = scan(box)
@@ -266,7 +266,7 @@ def test_keys_that_are_denied_for_some_users() -> None:
 
 def test_a_user_deleted_between_the_listings_has_no_keys() -> None:
     """NoSuchEntity is an answer: none. Coverage stays ok."""
-    with Sandbox(users=60, report="none", report_seconds=0.4).running() as box:
+    with Sandbox.create(users=60, report="none", report_seconds=0.4).running() as box:
 
         def delete() -> None:
             while not box.calls["ListUsers"]:
@@ -287,7 +287,7 @@ def test_a_user_deleted_between_the_listings_has_no_keys() -> None:
 @pytest.mark.parametrize("depth", ["report", "keys"])
 def test_wrong_credentials(depth: str) -> None:
     """From the start: one line, and STS is not needed to say it."""
-    with Sandbox(users=5).running() as box:
+    with Sandbox.create(users=5).running() as box:
         for wrong in (
             SandboxCredentials("AKIANOBODY", "secret"),
             SandboxCredentials(box.credentials.access_key_id, "wrong"),
@@ -301,7 +301,7 @@ def test_wrong_credentials(depth: str) -> None:
 
 def test_wrong_credentials_where_sts_is_asked() -> None:
     """What failed first is told: IAM's denial says more than what STS says then."""
-    with Sandbox(users=5).running() as box:
+    with Sandbox.create(users=5).running() as box:
         box.faults.add("access-denied", action="*CredentialReport")
         box.faults.add("expired-token", action="ListUsers")
         box.faults.add("expired-token", action="GetCallerIdentity")
@@ -312,7 +312,7 @@ def test_wrong_credentials_where_sts_is_asked() -> None:
 
 def test_credentials_that_expire_in_the_middle() -> None:
     """The facts so far are kept, coverage says what failed, and the rest comes from the report."""
-    with Sandbox(users=60).running() as box:
+    with Sandbox.create(users=60).running() as box:
         box.faults.add("expired-token", action="ListAccessKeys", after=10)
         box.faults.add("expired-token", action="GetAccessKeyLastUsed")
         facts = scan(box)
@@ -325,7 +325,7 @@ def test_credentials_that_expire_in_the_middle() -> None:
 
 def test_as_few_calls_as_can_be() -> None:
     """Three for report and users, and one for each user with keys: no other."""
-    with Sandbox(users=300, cases=False).running() as box:
+    with Sandbox.create(users=300, cases=False).running() as box:
         facts = scan(box)
         owners = [user for user in box.account().users.values() if user.keys]
         assert statuses(facts) == ALL_OK
@@ -335,7 +335,7 @@ def test_as_few_calls_as_can_be() -> None:
 
 def test_depth_report_is_two_calls() -> None:
     """With a cached report: generate, get, and nothing else, not even STS."""
-    with Sandbox(users=60).running() as box:
+    with Sandbox.create(users=60).running() as box:
         facts = scan(box, ReadOptions(depth="report"))
         assert box.calls == {"GenerateCredentialReport": 1, "GetCredentialReport": 1}
         assert statuses(facts) == {"GetCredentialReport": "ok"}
@@ -345,7 +345,7 @@ def test_depth_report_is_two_calls() -> None:
 
 def test_the_reports_age_is_that_of_the_scan() -> None:
     """It is told from the scan's own moment, however long the scan takes or whatever the clock says."""
-    with Sandbox(users=5).running() as box:
+    with Sandbox.create(users=5).running() as box:
         made = box.account().report
         assert made is not None
         for age, told in (
@@ -360,7 +360,7 @@ def test_the_reports_age_is_that_of_the_scan() -> None:
 @pytest.mark.parametrize("users", [10, 20, 25, 39, 200])
 def test_where_all_are_refused_the_others_are_not_asked(users: int) -> None:
     """Twenty refusals and no answer are enough; the detail says how many were not asked for."""
-    with Sandbox(users=users, cases=False, report="none").running() as box:
+    with Sandbox.create(users=users, cases=False, report="none").running() as box:
         box.faults.add("access-denied", action="*CredentialReport")
         box.faults.add("access-denied", action="ListAccessKeys")
         line = coverage(scan(box))["ListAccessKeys"]
@@ -374,7 +374,7 @@ def test_where_all_are_refused_the_others_are_not_asked(users: int) -> None:
 @pytest.mark.parametrize("fault", ["service-failure"])
 def test_troubles_that_pass_do_not_stop_the_asking(fault: Kind) -> None:
     """After twenty failures that may pass the others are still asked for."""
-    with Sandbox(users=30, cases=False, report="none").running() as box:
+    with Sandbox.create(users=30, cases=False, report="none").running() as box:
         box.faults.add("access-denied", action="*CredentialReport")
         box.faults.add(fault, action="ListAccessKeys", times=5 * 20)
         line = coverage(scan(box))["ListAccessKeys"]
@@ -386,7 +386,7 @@ def test_troubles_that_pass_do_not_stop_the_asking(fault: Kind) -> None:
 @pytest.mark.parametrize("fault", ["cut", "drop"])
 def test_a_bad_line_costs_retries_only(fault: Kind) -> None:
     """Where a tenth of the answers is lost everything is read all the same."""
-    with Sandbox(users=60).running() as box:
+    with Sandbox.create(users=60).running() as box:
         box.faults.add(fault, share=0.1)
         facts = scan(box)
         assert set(statuses(facts).values()) == {"ok"}
@@ -395,7 +395,7 @@ def test_a_bad_line_costs_retries_only(fault: Kind) -> None:
 
 def test_one_that_is_allowed_among_many_refused() -> None:
     """Refusals for most users do not hide the others."""
-    with Sandbox(users=300, cases=False).running() as box:
+    with Sandbox.create(users=300, cases=False).running() as box:
         box.faults.add("access-denied", action="ListAccessKeys", user="[!b]*")
         line = coverage(scan(box))["ListAccessKeys"]
         owners = [user for user in box.account().users.values() if user.keys]
@@ -409,7 +409,7 @@ def test_stopping_leaves_nothing(how: str) -> None:
 
     (An open socket would be a ResourceWarning, which is an error in these tests.)
     """
-    with Sandbox(users=60, latency_ms=30).running() as box, pytest.MonkeyPatch.context() as patch:
+    with Sandbox.create(users=60, latency_ms=30).running() as box, pytest.MonkeyPatch.context() as patch:
         for name, value in box.environment().items():
             patch.setenv(name, value)
 

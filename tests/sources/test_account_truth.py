@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from account_helpers import ALL_OK, scan, statuses
 from birthright.sandbox import Sandbox
 from birthright.sandbox.account import Key, User
-from birthright.sandbox.report import Style
+from birthright.sandbox.report_csv import Style
 from birthright.scans.request import ReadOptions
 
 Row = tuple[str, str | None, datetime | None, datetime | None, str | None]
@@ -29,7 +29,7 @@ def test_every_key_is_found_once_as_it_is(
     *, seed: int, users: int, report: Literal["cached", "none"], page: int, style: Style
 ) -> None:
     """Id, owner, status, and both creation times of each key there is, and of no other."""
-    with Sandbox(users=users, seed=seed, report=report, report_style=style).running() as box:
+    with Sandbox.create(users=users, seed=seed, report=report, report_style=style).running() as box:
         box.faults.add("short-pages", size=page)
         facts = scan(box)
         unseen = {one.access_key_id for one in box.expected if one.optional} if report == "cached" else set()
@@ -61,7 +61,7 @@ def _row(user: User, key: Key) -> Row:
 @pytest.mark.parametrize("seed", range(3))
 def test_asking_for_all_users_finds_all_keys(seed: int) -> None:
     """With all_users also the first key of a user whom the report shows without."""
-    with Sandbox(users=70, seed=seed).running() as box:
+    with Sandbox.create(users=70, seed=seed).running() as box:
         facts = scan(box, ReadOptions(all_users=True))
         assert {key.access_key_id for key in facts.access_keys if not key.is_root} == _truth(box).keys()
 
@@ -69,7 +69,7 @@ def test_asking_for_all_users_finds_all_keys(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_last_use_is_never_older_than_the_reports(seed: int) -> None:
     """Each key's last use is the account's, or what the report could know; used keys are not unused."""
-    with Sandbox(users=100, seed=seed).running() as box:
+    with Sandbox.create(users=100, seed=seed).running() as box:
         facts = scan(box)
         report = box.account().report
         assert report is not None

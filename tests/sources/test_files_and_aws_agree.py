@@ -24,7 +24,10 @@ from birthright.times import now
 @given(seed=st.integers(0, 10_000), users=st.integers(1, 90))
 def test_files_made_from_an_account_give_its_facts(seed: int, users: int, tmp_path: Path) -> None:
     """What the AWS CLI saved, read offline, gives the principals and keys that the live scan gives."""
-    with Sandbox(users=users, seed=seed, frozen=True).running() as box, pytest.MonkeyPatch.context() as patch:
+    with (
+        Sandbox.create(users=users, seed=seed, frozen=True).running() as box,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         for name, value in box.environment().items():
             patch.setenv(name, value)
         live = asyncio.run(collect_account(AwsSession(), ReadOptions(all_users=True), now()))

@@ -57,7 +57,7 @@ def listed(organization: Organization) -> list[Account]:
 @pytest.fixture(scope="module")
 def box() -> Iterator[Sandbox]:
     """Serve an organization of 65 accounts."""
-    with Sandbox(
+    with Sandbox.create(
         users=0, cases=False, accounts=65, account_states={"SUSPENDED": 2, "CLOSED": 1}
     ).running() as box:
         yield box
@@ -136,7 +136,7 @@ def test_tags(box: Sandbox) -> None:
 
 def test_empty_pages_are_followed() -> None:
     """A page without accounts is not the end, in any listing, and none is given on; pages may be short."""
-    with Sandbox(users=0, accounts=45, account_states={}).running() as box:
+    with Sandbox.create(users=0, accounts=45, account_states={}).running() as box:
         box.faults.add("empty-pages")
         box.faults.add("short-pages", size=7)
         with asking(box.environment()) as organization:
@@ -152,7 +152,7 @@ def test_empty_pages_are_followed() -> None:
 def test_state_and_status(fields: Any) -> None:  # noqa: ANN401 - one of the sandbox's words
     """Accounts have a state where AWS says `State` only, and where it says `Status` only."""
     with (
-        Sandbox(
+        Sandbox.create(
             users=0, accounts=12, account_states={"SUSPENDED": 1}, account_fields=fields
         ).running() as box,
         asking(box.environment()) as organization,
@@ -163,7 +163,7 @@ def test_state_and_status(fields: Any) -> None:  # noqa: ANN401 - one of the san
 
 def test_no_organization() -> None:
     """An account in no organization is wrong usage, and the line says what to do instead."""
-    with Sandbox(users=0).running() as box, asking(box.environment()) as organization:
+    with Sandbox.create(users=0).running() as box, asking(box.environment()) as organization:
         for ask in (lambda: listed(organization), organization.tree):
             with pytest.raises(UsageError) as caught:
                 ask()
@@ -174,7 +174,7 @@ def test_no_organization() -> None:
 
 def test_who_may_not_list_is_told_who_may() -> None:
     """A denial names the call, the accounts that may make it, and the command that prints the policy."""
-    with Sandbox(users=0, accounts=3).running() as box:
+    with Sandbox.create(users=0, accounts=3).running() as box:
         nobody = box.new_credentials("nobody", "iam:*")
         with asking(box.environment(), nobody) as organization, pytest.raises(AccessDeniedError) as caught:
             listed(organization)
@@ -187,7 +187,7 @@ def test_who_may_not_list_is_told_who_may() -> None:
 def test_a_denied_tree_leaves_the_accounts(denied: str) -> None:
     """Who may list accounts but not OUs gets all accounts; a note says why the OUs are missing."""
     allowed = [action for name, (action, _) in READS.items() if name != denied]
-    with Sandbox(users=0, accounts=9).running() as box:
+    with Sandbox.create(users=0, accounts=9).running() as box:
         key = box.new_credentials("auditor", *allowed)
         with asking(box.environment(), key) as organization:
             tree = organization.tree()
@@ -204,7 +204,7 @@ def test_the_policy_is_enough_and_the_least() -> None:
     for tags in (False, True):
         statements: Any = organization_policy("aws", "birthright", tags=tags)["Statement"]
         actions = [action for statement in statements for action in statement["Action"]]
-        with Sandbox(users=0, accounts=3).running() as box:
+        with Sandbox.create(users=0, accounts=3).running() as box:
             key = box.new_credentials("auditor", *actions)
             with asking(box.environment(), key) as organization:
                 assert listed(organization)
@@ -217,7 +217,7 @@ def test_the_policy_is_enough_and_the_least() -> None:
 
 def test_throttling_and_failures_are_waited_for() -> None:
     """Refusals and lost answers cost time, no accounts."""
-    with Sandbox(users=0, accounts=45).running() as box:
+    with Sandbox.create(users=0, accounts=45).running() as box:
         box.faults.add("throttling", times=3)
         box.faults.add("service-failure", action="ListRoots", times=2)
         box.faults.add("cut", action="ListAccountsForParent", times=1)
@@ -230,7 +230,7 @@ def test_throttling_and_failures_are_waited_for() -> None:
 def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """Throttling without end is an error of its own after twelve tries, failure after four."""
     monkeypatch.setattr(module, "_LONGEST_PAUSE", 0.01)
-    with Sandbox(users=0, accounts=3).running() as box, asking(box.environment()) as organization:
+    with Sandbox.create(users=0, accounts=3).running() as box, asking(box.environment()) as organization:
         cases: list[tuple[Kind, type[ReadError], int]] = [
             ("throttling", ThrottledError, 12),
             ("service-failure", AnswerError, 4),
@@ -247,7 +247,7 @@ def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_expired_session_and_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both are one clear line: sign in again; look at the network and the endpoint."""
     monkeypatch.setattr(module, "_LONGEST_PAUSE", 0.01)
-    with Sandbox(users=0, accounts=3).running() as box:
+    with Sandbox.create(users=0, accounts=3).running() as box:
         environment = box.environment()
         key = SandboxCredentials("AKIAIOSFODNN7EXAMPLE", "x" * 40)
         with asking(environment, key) as organization, pytest.raises(CredentialsError, match="sign in again"):

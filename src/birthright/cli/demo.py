@@ -37,7 +37,7 @@ def command(users: int) -> int:
     from birthright.cli.demo_story import Story
     from birthright.sandbox.sandbox import Sandbox
 
-    with Sandbox(users=users).running() as box, tempfile.TemporaryDirectory() as folder:
+    with Sandbox.create(users=users).running() as box, tempfile.TemporaryDirectory() as folder:
         work = Path(folder, "work")
         work.mkdir()
         with _environment(box, Path(folder)), contextlib.chdir(work):

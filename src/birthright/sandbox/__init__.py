@@ -1,15 +1,15 @@
 """A small AWS on loopback to try things on: IAM and STS with real signatures, clocks and faults.
 
-with Sandbox(users=100).running() as box:
+with Sandbox.create(users=100).running() as box:
     subprocess.run([...], env=os.environ | box.environment())
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from birthright.sandbox.sandbox import Sandbox, SandboxCredentials
+    from birthright.sandbox.sandbox import Sandbox, SandboxCredentials, SandboxOptions
 
-__all__ = ["Sandbox", "SandboxCredentials"]
+__all__ = ["Sandbox", "SandboxCredentials", "SandboxOptions"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for

@@ -9,7 +9,7 @@ from threading import RLock
 from typing import NamedTuple
 
 from birthright.sandbox.ids import access_key_id_of, identifier, secret_of
-from birthright.sandbox.shelf import SecretState, StoredParameter, StoredSecret
+from birthright.sandbox.secret_state import SecretState, StoredParameter, StoredSecret
 
 ROOT_NAME = "<root_account>"
 _FILLED = ("_users", "_credentials", "_root", "_report", "_folded", "_serial")
@@ -172,7 +172,7 @@ class SandboxAccount:
         self.report_times: ReportTimes | None = None
         self.asked_report = False
         self._build: Callable[[], SandboxAccount] | None = None
-        self.shelves: dict[str, SecretState] = {}
+        self.secret_states: dict[str, SecretState] = {}
         self._root = User(ROOT_NAME, account_id, self.arn("root"), created_at)
         self._folded: set[str] = set()
         self._sorted: list[str] | None = None
@@ -230,16 +230,16 @@ class SandboxAccount:
     @property
     def secrets(self) -> ChainMap[str, StoredSecret]:
         """The secrets of all Regions by name."""
-        return ChainMap(*(shelf.secrets for shelf in self.shelves.values()))
+        return ChainMap(*(state.secrets for state in self.secret_states.values()))
 
     @property
     def parameters(self) -> ChainMap[str, StoredParameter]:
         """The parameters of all Regions by name."""
-        return ChainMap(*(shelf.parameters for shelf in self.shelves.values()))
+        return ChainMap(*(state.parameters for state in self.secret_states.values()))
 
-    def shelf(self, region: str) -> SecretState:
+    def secret_state(self, region: str) -> SecretState:
         """Return what is kept in one Region."""
-        return self.shelves.setdefault(region, SecretState())
+        return self.secret_states.setdefault(region, SecretState())
 
     def names(self) -> list[str]:
         """Return the user names in the order ListUsers gives them."""

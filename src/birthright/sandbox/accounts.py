@@ -6,7 +6,7 @@ from dataclasses import replace
 from threading import RLock
 
 from birthright.sandbox.account import ReportTimes, SandboxAccount
-from birthright.sandbox.report import Style, make_report
+from birthright.sandbox.report_csv import Style, make_report
 
 _UNCHANGED = 512
 
@@ -20,7 +20,7 @@ class SandboxAccounts:
     for meanwhile. `style` is how such a report is written.
     """
 
-    def __init__(self, style: Callable[[], Style]) -> None:
+    def __init__(self, style: Style) -> None:
         self.build: Callable[[str], SandboxAccount | None] = lambda _: None
         self._style = style
         self.limit = _UNCHANGED
@@ -65,7 +65,7 @@ class SandboxAccounts:
             return None
         asked = self._asked.get(account_id)
         if asked is not None:
-            report = make_report(built, asked.generated_at, 0, self._style())
+            report = make_report(built, asked.generated_at, 0, self._style)
             built.report, built.asked_report = replace(report, ready_at=asked.ready_at), True
         self._unchanged[account_id] = built
         self._forget()

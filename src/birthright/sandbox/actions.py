@@ -1,15 +1,12 @@
 """Every action the sandbox serves, and which of them can change something."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from birthright.sandbox import iam, keys, organizations, parameter_store, report, secrets_manager, sts
+from birthright.sandbox.calls import Call
 
-if TYPE_CHECKING:
-    from birthright.sandbox.calls import Call
-    from birthright.sandbox.cloud import Cloud
-
-Action = Callable[["Call"], Any]  # gives XML, a JSON object, or None
+Action = Callable[[Call], Any]  # gives XML, a JSON object, or None
 
 # What else a call needs to be allowed when it brings tags with it.
 TAGGING = {
@@ -17,18 +14,21 @@ TAGGING = {
     ("ssm", "PutParameter"): "ssm:AddTagsToResource",
 }
 READS: dict[tuple[str, str], Action] = {
+    ("iam", "GenerateCredentialReport"): report.generate,
     ("iam", "GetCredentialReport"): report.get,
     ("iam", "ListUsers"): iam.list_users,
     ("iam", "GetUser"): iam.get_user,
     ("iam", "ListUserTags"): iam.list_user_tags,
     ("iam", "ListAccessKeys"): keys.list_access_keys,
     ("iam", "GetAccessKeyLastUsed"): keys.get_access_key_last_used,
+    ("sts", "AssumeRole"): sts.assume_role,
     ("sts", "GetCallerIdentity"): sts.get_caller_identity,
     ("secretsmanager", "DescribeSecret"): secrets_manager.describe_secret,
     ("secretsmanager", "GetSecretValue"): secrets_manager.get_secret_value,
     ("ssm", "GetParameter"): parameter_store.get_parameter,
     ("ssm", "DescribeParameters"): parameter_store.describe_parameters,
     ("ssm", "ListTagsForResource"): parameter_store.list_tags_for_resource,
+    **{("organizations", name): action for name, action in organizations.ACTIONS.items()},
 }
 WRITES: dict[tuple[str, str], Action] = {
     ("iam", "CreateUser"): iam.create_user,
@@ -47,14 +47,4 @@ WRITES: dict[tuple[str, str], Action] = {
     ("ssm", "PutParameter"): parameter_store.put_parameter,
     ("ssm", "AddTagsToResource"): parameter_store.add_tags_to_resource,
 }
-
-
-def table(cloud: "Cloud") -> dict[tuple[str, str], Action]:
-    """Return all actions by service and name."""
-    return {
-        **READS,
-        **WRITES,
-        ("iam", "GenerateCredentialReport"): lambda call: report.generate(call, cloud.style),
-        ("sts", "AssumeRole"): sts.AssumeRole(cloud),
-        **organizations.table(cloud),
-    }
+ACTIONS = {**READS, **WRITES}

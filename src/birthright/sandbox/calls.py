@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from birthright.sandbox.account import Key, SandboxAccount, User
-from birthright.sandbox.changes import Delays
+from birthright.sandbox.cloud import Cloud
 from birthright.sandbox.faults import Fault
 from birthright.sandbox.sessions import SandboxSession
 from birthright.sandbox.wire import AwsError, flag, tag
@@ -26,10 +26,12 @@ _ROLE_OWNER = re.compile(r"arn:[^:]*:iam::(\d{12}):role/", re.ASCII)
 class Call:
     """One call whose signature was found right.
 
-    params: of a query-protocol call; body: of a JSON call. now: the sandbox's time, UTC; second: the
-    same cut to the whole second, as IAM stores it. effect: what the call changed, as the log keeps it.
+    account: the caller's. params: of a query-protocol call; body: of a JSON call. now: the sandbox's time,
+    UTC; second: the same cut to the whole second, as IAM stores it. effect: what the call changed, as the
+    log keeps it.
     """
 
+    cloud: Cloud
     service: str
     action: str
     params: dict[str, str]
@@ -37,7 +39,6 @@ class Call:
     credential: Key | SandboxSession
     region: str
     now: datetime
-    dials: Delays
     body: dict[str, Any] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     effect: tuple[str, ...] = ()

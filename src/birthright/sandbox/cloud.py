@@ -1,58 +1,48 @@
-"""From a request to its answer: who signed it, whether it may, and what the account says."""
+"""The accounts of a sandbox and what they share."""
 
-from collections import Counter
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
-from birthright.sandbox import report
-from birthright.sandbox.account import Key, KeyUse, SandboxAccount
+from birthright.errors import UsageError
+from birthright.sandbox.account import SandboxAccount
 from birthright.sandbox.accounts import SandboxAccounts
-from birthright.sandbox.actions import TAGGING, WRITES, table
-from birthright.sandbox.calls import Call
-from birthright.sandbox.changes import Delays, use
+from birthright.sandbox.changes import Delays
 from birthright.sandbox.clock import Clock
-from birthright.sandbox.faults import AFTER_EFFECT, Faults, Throttle, failure_after, refusal, spoil
 from birthright.sandbox.ids import account_of
-from birthright.sandbox.log import Log, LogEntry, public
-from birthright.sandbox.organizations import check_region
-from birthright.sandbox.protocol import SERVICES, read, translated, unknown_action, write, write_error
-from birthright.sandbox.sessions import SandboxSession, Sessions
-from birthright.sandbox.sigv4 import Claim, Verifier, parse
-from birthright.sandbox.wire import SERVER_FAULT, AwsError, WireRequest, WireResponse, http_date
-
-if TYPE_CHECKING:
-    from birthright.sandbox.organization import SandboxOrganization
-
-_BAD_TOKEN = "The security token included in the request is invalid."  # noqa: S105 - a message
+from birthright.sandbox.log import Log
+from birthright.sandbox.organization import SandboxOrganization
+from birthright.sandbox.report_csv import Style
+from birthright.sandbox.sessions import Sessions
 
 
+@dataclass(slots=True)
 class Cloud:
-    """All accounts behind one endpoint.
+    """All accounts.
 
-    organization: what the accounts belong to; None is no organization. home: the id of the account whose
-    keys have ids that do not tell their account.
+    home: the id of the first account, whose keys have ids that do not tell their account.
+    style: how credential reports are written. organization: what the accounts belong to; None is no
+    organization.
     """
 
-    def __init__(self, clock: Clock, *, seed: int = 0) -> None:
-        self.clock = clock
-        self.seed = seed
-        self.accounts = SandboxAccounts(lambda: self.style)
-        self.sessions = Sessions(seed)
-        self.organization: SandboxOrganization | None = None
-        self.home = ""
-        self.faults = Faults(seed)
-        self.throttle = Throttle()
-        self.style = report.Style()
-        self.dials = Delays()
-        self.log = Log()
-        self.calls: Counter[str] = Counter()
-        self.errors: Counter[str] = Counter()
-        self._verifier = Verifier()
-        self._served = 0
-        self._actions = table(self)
+    clock: Clock
+    home: str
+    seed: int = 0
+    style: Style = field(default_factory=Style)
+    delays: Delays = field(default_factory=Delays)
+    organization: SandboxOrganization | None = None
+    log: Log = field(default_factory=Log)
+    accounts: SandboxAccounts = field(init=False)
+    sessions: Sessions = field(init=False)
 
-    def account(self, account_id: str) -> SandboxAccount | None:
-        """Return an account that may be changed; from now on it stays in memory."""
-        return self.accounts.keep(account_id)
+    def __post_init__(self) -> None:
+        self.accounts = SandboxAccounts(self.style)
+        self.sessions = Sessions(self.seed)
+
+    def account(self, account_id: str) -> SandboxAccount:
+        """Return an account that may be changed, and keep it; raises UsageError where there is none."""
+        found = self.accounts.keep(account_id)
+        if found is None:
+            raise UsageError(f"the sandbox has no account {account_id}")
+        return found
 
     def owner(self, access_key_id: str) -> SandboxAccount | None:
         """Return the account that a key or temporary credentials would belong to, to be read."""
@@ -61,138 +51,8 @@ class Cloud:
             return home
         return self.accounts.get(account_of(access_key_id))
 
-    def reset_counts(self) -> None:
-        """Start to count again from nothing."""
-        self.calls.clear()
-        self.errors.clear()
-        self.throttle.refused.clear()
-
-    def answer(self, request: WireRequest) -> WireResponse:
-        """Answer one request; whatever is wrong with it becomes an error document.
-
-        The answer's `deliver` says what goes over the wire. Not for several threads at once.
-        """
-        self._served += 1
-        request_id = f"{self.seed & 0xFFFFFFFF:08x}-0000-4000-8000-{self._served:012x}"
-        service, call, refused = "iam", None, ""
-        try:
-            claim = parse(request.headers.get("authorization"))
-            service = claim.service if claim.service in SERVICES else service
-            call = self._call(request, claim)
-            if self.faults and self.faults.lose(call.action, call.subject, call.place):
-                return WireResponse(0, b"", deliver="lost")
-            response = write(service, call.action, self._run(call), request_id)
-        except AwsError as raised:
-            error = translated(service, raised)
-            refused = error.code
-            self.errors[refused] += 1
-            response = write_error(service, error, request_id)
-        response.date = http_date(call.second if call else self.clock.second())
-        if call is None:
-            return response
-        spoil(response, call.faults)
-        if (service, call.action) in WRITES:
-            self._write_down(call, response, refused)
-        return response
-
-    def _call(self, request: WireRequest, claim: Claim) -> Call:
-        account, credential = self._authenticate(request, claim)
-        action, params, body = read(request, claim.service)
-        if (claim.service, action) not in self._actions:
-            raise unknown_action(action)
-        now = self.clock.now()
-        return Call(claim.service, action, params, account, credential, claim.region, now, self.dials, body)
-
-    def _run(self, call: Call) -> object:
-        self.calls[call.action] += 1
-        if not self.throttle.admit(call.account.account_id, call.service):
-            raise AwsError(400, "Throttling", "Rate exceeded")
-        if self.faults:
-            call.faults = self.faults.strike(call.action, call.subject, call.place)
-        key = call.credential
-        if isinstance(key, Key) or (call.service, call.action) in WRITES:
-            self.accounts.keep(call.account.account_id)
-        if isinstance(key, Key):  # used by being accepted, also when the call is then denied
-            use(key, KeyUse(call.second, call.region, call.service), self.dials)
-        self._permit(call)
-        result = self._actions[call.service, call.action](call)
-        error = failure_after(call.faults)
-        if error is not None:
-            raise error
-        return result
-
-    def _write_down(self, call: Call, response: WireResponse, error: str) -> None:
-        fault = next((one.kind for one in call.faults if one.kind in AFTER_EFFECT), "")
-        if fault == "service-failure-after" and response.status != SERVER_FAULT:
-            fault = ""  # the call had failed before
-        self.log.entries.append(
-            LogEntry(
-                self.log.next_seq(),
-                call.now,
-                call.account.account_id,
-                call.caller_arn,
-                call.credential.access_key_id,
-                call.service,
-                call.action,
-                public(call.params or call.body),
-                response.request_id,
-                error,
-                call.effect,
-                not fault,
-                fault,
-            )
-        )
-
-    def _authenticate(
-        self, request: WireRequest, claim: Claim
-    ) -> tuple[SandboxAccount, Key | SandboxSession]:
-        if claim.service not in SERVICES:
-            message = f"Credential should be scoped to correct service: {', '.join(sorted(SERVICES))}."
-            raise AwsError(403, "SignatureDoesNotMatch", message)
-        account = self.owner(claim.access_key_id)
-        credential = self._credential(account, claim.access_key_id)
-        if account is None or credential is None:
-            raise AwsError(403, "InvalidClientTokenId", _BAD_TOKEN)
-        token = request.headers.get("x-amz-security-token", "")
-        self._usable(credential, token)
-        self._verifier.check(request, claim, credential.secret)
-        if claim.service == "organizations":
-            check_region(account.partition, claim.region)
-        if isinstance(credential, SandboxSession) and self.clock.now() >= credential.expires_at:
-            message = "The security token included in the request is expired"
-            raise AwsError(403, "ExpiredToken", message)
-        return account, credential
-
-    def _credential(self, account: SandboxAccount | None, access_key_id: str) -> Key | SandboxSession | None:
-        session = self.sessions.get(access_key_id)
-        return account.credentials.get(access_key_id) if account and session is None else session
-
-    def _usable(self, credential: Key | SandboxSession, token: str) -> None:
-        """Long-lived keys carry no session token; temporary ones theirs, and no other."""
-        if isinstance(credential, SandboxSession):
-            usable = token == credential.token
-        else:
-            early = credential.usable_from is not None and (self.clock.now() < credential.usable_from)
-            usable = credential.status == "Active" and not token and not early
-        if not usable:
-            raise AwsError(403, "InvalidClientTokenId", _BAD_TOKEN)
-
-    def _permit(self, call: Call) -> None:
-        action = f"{call.service}:{call.action}"
-        if call.action != "GetCallerIdentity" and not call.may(action):
-            raise _denied(call, action)
-        more = TAGGING.get((call.service, call.action))
-        if more and call.body.get("Tags") and not call.may(more):
-            raise _denied(call, more)
-        if call.faults:
-            error = refusal(call.faults, _denied(call, action).message)
-            if error is not None:
-                raise error
-
-
-def _denied(call: Call, action: str) -> AwsError:
-    message = (
-        f"User: {call.caller_arn} is not authorized to perform: {action} "
-        f"because no identity-based policy allows the {action} action"
-    )
-    return AwsError(403, "AccessDenied", message)
+    def required_organization(self) -> SandboxOrganization:
+        """Return the organization; raises UsageError where there is none."""
+        if self.organization is None:
+            raise UsageError("the sandbox's accounts are no organization")
+        return self.organization

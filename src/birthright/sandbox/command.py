@@ -105,6 +105,7 @@ def command(
     """
     import asyncio
 
+    from birthright.sandbox.options import SandboxOptions
     from birthright.sandbox.sandbox import Sandbox
 
     try:
@@ -112,7 +113,7 @@ def command(
     except ValueError:
         raise UsageError(f"--clock {clock!r} is not an ISO 8601 instant") from None
     options |= {"account_states": _states(states), "faults": [_fault(text) for text in faults]}
-    box = Sandbox(clock=start, allow=allow or None, **options)
+    box = Sandbox(SandboxOptions(clock=start, allow=allow or None, **options))
     try:
         asyncio.run(_serve(box))
     except KeyboardInterrupt:

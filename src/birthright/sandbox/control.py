@@ -3,20 +3,20 @@
 Only a body of type application/json is obeyed, so that no web page can steer it by a plain form.
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
 from birthright.errors import UsageError
+from birthright.sandbox.endpoint import Endpoint
 from birthright.sandbox.faults import Fault
 from birthright.sandbox.organization import State
+from birthright.sandbox.people import People
+from birthright.sandbox.population import Expected
+from birthright.sandbox.server import Latency
 from birthright.sandbox.wire import WireRequest, WireResponse, http_date
 from birthright.times import format_instant, parse_duration, parse_instant
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from birthright.sandbox.sandbox import Sandbox
 
 PREFIX = "/_sandbox/"
 
@@ -68,10 +68,26 @@ class AccountState(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Control:
-    """Answers the steering calls itself and passes everything else to the cloud."""
+    """Answers the steering calls itself and passes everything else to the endpoint.
 
-    def __init__(self, box: "Sandbox") -> None:
-        self._box = box
+    accounts: how many there are. expected: what a scan must find.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        people: People,
+        latency: Latency,
+        *,
+        accounts: int,
+        expected: Sequence[Expected],
+    ) -> None:
+        self._endpoint = endpoint
+        self._cloud = endpoint.cloud
+        self._people = people
+        self._latency = latency
+        self._accounts = accounts
+        self._expected = expected
         self._steps: dict[str, Callable[[bytes], None]] = {
             "clock": self._move,
             "faults": self._trouble,
@@ -79,45 +95,45 @@ class Control:
             "use": self._use,
             "key-status": self._key_status,
             "account-state": self._account_state,
-            "reset-counts": lambda _: box.cloud.reset_counts(),
+            "reset-counts": lambda _: endpoint.reset_counts(),
         }
 
     def answer(self, request: WireRequest) -> WireResponse:
         """Answer one HTTP request."""
         if not request.path.startswith(PREFIX):
-            return self._box.cloud.answer(request)
+            return self._endpoint.answer(request)
         name = request.path.removeprefix(PREFIX)
         try:
             response = self._steer(request, name)
         except (UsageError, ValueError) as error:
             response = _json(400, {"error": str(error)})
-        response.date = http_date(self._box.clock.second())
+        response.date = http_date(self._cloud.clock.second())
         return response
 
     def state(self) -> dict[str, Any]:
         """Return what can be seen from outside: counts, clock, troubles."""
-        box = self._box
+        endpoint, cloud = self._endpoint, self._cloud
         return {
-            "clock": format_instant(box.clock.now()),
-            "calls": dict(box.calls),
-            "total": box.calls.total(),
-            "errors": dict(box.errors),
-            "refused": box.refused,
-            "faults": list(box.faults),
-            "latency_ms": box.latency_ms,
-            "throttle": box.cloud.throttle.rate,
-            "sts_throttle": box.cloud.throttle.sts_rate,
-            "accounts": len(box.account_ids),
-            "users": len(box.account().users),
+            "clock": format_instant(cloud.clock.now()),
+            "calls": dict(endpoint.calls),
+            "total": endpoint.calls.total(),
+            "errors": dict(endpoint.errors),
+            "refused": endpoint.throttle.refused.total(),
+            "faults": list(endpoint.faults),
+            "latency_ms": self._latency.ms,
+            "throttle": endpoint.throttle.rate,
+            "sts_throttle": endpoint.throttle.sts_rate,
+            "accounts": self._accounts,
+            "users": len(cloud.account(cloud.home).users),
         }
 
     def _steer(self, request: WireRequest, name: str) -> WireResponse:
         if request.method == "GET" and name == "state":
             return _json(200, self.state())
         if request.method == "GET" and name == "expected":
-            return _json(200, {"expected": self._box.expected})
+            return _json(200, {"expected": self._expected})
         if request.method == "GET" and name == "log":
-            return _json(200, {"log": list(self._box.cloud.log.entries)})
+            return _json(200, {"log": list(self._cloud.log.entries)})
         if request.method != "POST" or name not in self._steps:
             return _json(404, {"error": f"no {request.method} {request.path}"})
         if not request.headers.get("content-type", "").startswith("application/json"):
@@ -128,33 +144,33 @@ class Control:
     def _move(self, body: bytes) -> None:
         move = msgspec.json.decode(body, type=Move)
         if move.set is not None:
-            self._box.clock.set(parse_instant(move.set))
+            self._cloud.clock.set(parse_instant(move.set))
         if move.advance is not None:
-            self._box.clock.advance(parse_duration(move.advance))
+            self._cloud.clock.advance(parse_duration(move.advance))
 
     def _trouble(self, body: bytes) -> None:
         troubles = msgspec.json.decode(body, type=Troubles)
         if troubles.clear:
-            self._box.faults.clear()
-        self._box.faults.put(troubles.faults)
+            self._endpoint.faults.clear()
+        self._endpoint.faults.put(troubles.faults)
 
     def _use(self, body: bytes) -> None:
         use = msgspec.json.decode(body, type=Use)
-        self._box.people.use_key(use.key, use.service, use.region)
+        self._people.use_key(use.key, use.service, use.region)
 
     def _key_status(self, body: bytes) -> None:
         wanted = msgspec.json.decode(body, type=KeyStatus)
-        self._box.people.set_status(wanted.key, wanted.status)
+        self._people.set_status(wanted.key, wanted.status)
 
     def _account_state(self, body: bytes) -> None:
         wanted = msgspec.json.decode(body, type=AccountState)
-        self._box.organization.set_state(wanted.account, wanted.state)
+        self._cloud.required_organization().set_state(wanted.account, wanted.state)
 
     def _pace(self, body: bytes) -> None:
         pace = msgspec.json.decode(body, type=Pace)
-        self._box.latency_ms, self._box.jitter_ms = pace.latency_ms, pace.jitter_ms
-        self._box.throttle(pace.throttle, pace.burst)
-        self._box.cloud.throttle.limit_sts(pace.sts_throttle)
+        self._latency.ms, self._latency.jitter_ms = pace.latency_ms, pace.jitter_ms
+        self._endpoint.throttle.limit(pace.throttle, pace.burst)
+        self._endpoint.throttle.limit_sts(pace.sts_throttle)
 
 
 def _json(status: int, value: object) -> WireResponse:

@@ -11,7 +11,7 @@ _WRITABLE = ("Active", "Inactive")  # Expired is read, never written
 def list_access_keys(call: Call) -> str:
     """ListAccessKeys: of the user named, or the caller's own; not in order of age, and maybe behind."""
     user = named_or_calling_user(call)
-    shown = changes.listed(user, call.now, call.dials)
+    shown = changes.listed(user, call.now, call.cloud.delays)
     chosen, more = page(call, sorted(shown))
     members = "".join(f"<member>{_metadata(*shown[name])}</member>" for name in chosen)
     return f"<AccessKeyMetadata>{members}</AccessKeyMetadata>{more}"
@@ -29,7 +29,7 @@ def get_access_key_last_used(call: Call) -> str:
         message = f"User: {call.caller_arn} is not authorized to perform: "
         message += f"iam:GetAccessKeyLastUsed on resource: access key {access_key_id}"
         raise AwsError(403, "AccessDenied", message)
-    use = changes.shown_use(key, call.now, call.dials)
+    use = changes.shown_use(key, call.now, call.cloud.delays)
     used = tag("LastUsedDate", instant(use.at)) if use.at else ""
     place = tag("ServiceName", use.service) + tag("Region", use.region)
     last = f"<AccessKeyLastUsed>{used}{place}</AccessKeyLastUsed>"
@@ -42,7 +42,7 @@ def create_access_key(call: Call) -> str:
     if len(user.keys) >= KEYS_PER_USER:
         message = f"Cannot exceed quota for AccessKeysPerUser: {KEYS_PER_USER}"
         raise AwsError(409, "LimitExceeded", message)
-    key, call.effect = changes.create_key(call.account, user, call.now, call.dials)
+    key, call.effect = changes.create_key(call.account, user, call.now, call.cloud.delays)
     return f"<AccessKey>{_metadata(key, key.status)}{tag('SecretAccessKey', key.secret)}</AccessKey>"
 
 
@@ -52,13 +52,13 @@ def update_access_key(call: Call) -> None:
     status = required(call, "Status")
     if status not in _WRITABLE:
         raise invalid(f"Value '{status}' at 'status' must be one of [Active, Inactive]")
-    call.effect = changes.set_status(user, key, status, call.now, call.dials)
+    call.effect = changes.set_status(user, key, status, call.now, call.cloud.delays)
 
 
 def delete_access_key(call: Call) -> None:
     """DeleteAccessKey: for good."""
     user, key = _named_key(call)
-    call.effect = changes.delete_key(call.account, user, key, call.now, call.dials)
+    call.effect = changes.delete_key(call.account, user, key, call.now, call.cloud.delays)
 
 
 def _named_key(call: Call) -> tuple[User, Key]:

@@ -6,16 +6,13 @@ Members, errors and their reasons are those of botocore's model organizations/20
 import base64
 import binascii
 import re
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
+from birthright.sandbox.calls import Call
 from birthright.sandbox.organization import MemberAccount, SandboxOrganization, Unit
 from birthright.sandbox.stored import Input, epoch, read, written_tags
 from birthright.sandbox.wire import AwsError
-
-if TYPE_CHECKING:
-    from birthright.sandbox.calls import Call
-    from birthright.sandbox.cloud import Cloud
 
 HOME = {"aws": "us-east-1", "aws-cn": "cn-northwest-1", "aws-us-gov": "us-gov-west-1"}
 _MOST = 20  # items a page, asked for or not
@@ -28,7 +25,8 @@ _TOKEN = re.compile(r"(\d{1,9})(e?)", re.ASCII)
 
 T = TypeVar("T")
 Answer = dict[str, Any]
-Handler = Callable[["Call", SandboxOrganization], Answer]
+Action = Callable[[Call], Answer]
+Handler = Callable[[Call, SandboxOrganization], Answer]
 
 
 class _Listing(Input):
@@ -59,30 +57,15 @@ class _Page(NamedTuple):
     spent: bool = False
 
 
-def table(cloud: "Cloud") -> dict[tuple[str, str], Callable[["Call"], Answer]]:
-    """Return the actions by service and name."""
-    listings: dict[str, Handler] = {
-        "ListAccounts": _list_accounts,
-        "ListRoots": _list_roots,
-        "ListOrganizationalUnitsForParent": _list_units,
-        "ListAccountsForParent": _list_accounts_for_parent,
-        "ListTagsForResource": _list_tags,
-        "DescribeAccount": _describe_account,
-        "DescribeOrganizationalUnit": _describe_unit,
-    }
-    actions = {("organizations", name): _listed(cloud, handler) for name, handler in listings.items()}
-    return {**actions, ("organizations", "DescribeOrganization"): _in_use(cloud, _describe_organization)}
-
-
 def check_region(partition: str, region: str) -> None:
     """Refuse a signature for another Region than the one the partition's Organizations has."""
     if region != HOME.get(partition, region):
         raise AwsError(403, "SignatureDoesNotMatch", "Credential should be scoped to a valid region.")
 
 
-def _in_use(cloud: "Cloud", handler: Handler) -> Callable[["Call"], Answer]:
-    def answer(call: "Call") -> Answer:
-        organization = cloud.organization
+def _in_use(handler: Handler) -> Action:
+    def answer(call: Call) -> Answer:
+        organization = call.cloud.organization
         if organization is None or call.account.account_id not in organization:
             raise AwsError(400, "AWSOrganizationsNotInUseException", _NOT_IN_USE)
         return handler(call, organization)
@@ -90,22 +73,22 @@ def _in_use(cloud: "Cloud", handler: Handler) -> Callable[["Call"], Answer]:
     return answer
 
 
-def _listed(cloud: "Cloud", handler: Handler) -> Callable[["Call"], Answer]:
-    def answer(call: "Call", organization: SandboxOrganization) -> Answer:
+def _listed(handler: Handler) -> Action:
+    def answer(call: Call, organization: SandboxOrganization) -> Answer:
         if not organization.may_list(call.account.account_id):
             raise AwsError(400, "AccessDeniedException", _DENIED)
         return handler(call, organization)
 
-    return _in_use(cloud, answer)
+    return _in_use(answer)
 
 
-def _list_accounts(call: "Call", organization: SandboxOrganization) -> Answer:
+def _list_accounts(call: Call, organization: SandboxOrganization) -> Answer:
     """ListAccounts: all of them, at most 20 a page."""
     chosen, more = _page(call, read(call, _Listing), organization.account_ids)
     return {"Accounts": _accounts(organization, chosen), **more}
 
 
-def _list_accounts_for_parent(call: "Call", organization: SandboxOrganization) -> Answer:
+def _list_accounts_for_parent(call: Call, organization: SandboxOrganization) -> Answer:
     """ListAccountsForParent: those right in a unit, and not in units below it."""
     asked = read(call, _OfParent)
     parent = _parent(organization, asked.parent_id)
@@ -113,7 +96,7 @@ def _list_accounts_for_parent(call: "Call", organization: SandboxOrganization) -
     return {"Accounts": _accounts(organization, chosen), **more}
 
 
-def _list_units(call: "Call", organization: SandboxOrganization) -> Answer:
+def _list_units(call: Call, organization: SandboxOrganization) -> Answer:
     """ListOrganizationalUnitsForParent: those right below a unit or the root."""
     asked = read(call, _OfParent)
     below = organization.children(_parent(organization, asked.parent_id).id)
@@ -121,13 +104,13 @@ def _list_units(call: "Call", organization: SandboxOrganization) -> Answer:
     return {"OrganizationalUnits": [_unit(organization, unit) for unit in chosen], **more}
 
 
-def _list_roots(call: "Call", organization: SandboxOrganization) -> Answer:
+def _list_roots(call: Call, organization: SandboxOrganization) -> Answer:
     """ListRoots: the one root there is."""
     chosen, more = _page(call, read(call, _Listing), [organization.root])
     return {"Roots": [_root(organization, root) for root in chosen], **more}
 
 
-def _list_tags(call: "Call", organization: SandboxOrganization) -> Answer:
+def _list_tags(call: Call, organization: SandboxOrganization) -> Answer:
     """ListTagsForResource: of accounts; units and the root have none."""
     asked = read(call, _OfResource)
     member = organization.member(asked.resource_id)
@@ -138,7 +121,7 @@ def _list_tags(call: "Call", organization: SandboxOrganization) -> Answer:
     return {"Tags": list(chosen), **more}
 
 
-def _describe_account(call: "Call", organization: SandboxOrganization) -> Answer:
+def _describe_account(call: Call, organization: SandboxOrganization) -> Answer:
     """DescribeAccount: one account."""
     member = organization.member(read(call, _OfAccount).account_id)
     if member is None:
@@ -146,7 +129,7 @@ def _describe_account(call: "Call", organization: SandboxOrganization) -> Answer
     return {"Account": _account(organization, member)}
 
 
-def _describe_unit(call: "Call", organization: SandboxOrganization) -> Answer:
+def _describe_unit(call: Call, organization: SandboxOrganization) -> Answer:
     """DescribeOrganizationalUnit: one unit; the root is none."""
     unit = organization.units.get(read(call, _OfUnit).organizational_unit_id)
     if unit is None or not unit.parent:
@@ -155,7 +138,7 @@ def _describe_unit(call: "Call", organization: SandboxOrganization) -> Answer:
     return {"OrganizationalUnit": _unit(organization, unit)}
 
 
-def _describe_organization(call: "Call", organization: SandboxOrganization) -> Answer:  # noqa: ARG001 - as the others
+def _describe_organization(call: Call, organization: SandboxOrganization) -> Answer:  # noqa: ARG001 - as the others
     """DescribeOrganization: any member may ask."""
     management = organization.member(organization.management_id)
     return {
@@ -180,7 +163,7 @@ def _parent(organization: SandboxOrganization, parent_id: str) -> Unit:
     return organization.units[parent_id]
 
 
-def _page(call: "Call", asked: _Listing, items: Sequence[T]) -> tuple[Sequence[T], dict[str, str]]:
+def _page(call: Call, asked: _Listing, items: Sequence[T]) -> tuple[Sequence[T], dict[str, str]]:
     """Return one page and the token of the next; under `empty-pages` an empty one comes first."""
     page, size = _start(asked.next_token), _size(call, asked.max_results)
     if not page.spent and call.struck("empty-pages"):
@@ -190,7 +173,7 @@ def _page(call: "Call", asked: _Listing, items: Sequence[T]) -> tuple[Sequence[T
     return chosen, ({"NextToken": _token(_Page(end))} if end < len(items) else {})
 
 
-def _size(call: "Call", asked: int) -> int:
+def _size(call: Call, asked: int) -> int:
     if asked < 1:
         raise _wrong("MIN_VALUE_EXCEEDED", "You provided a value below the minimum: 1.")
     if asked > _MOST:
@@ -255,3 +238,15 @@ def _arn(organization: SandboxOrganization, *parts: str) -> str:
 
 def _wrong(reason: str, message: str) -> AwsError:
     return AwsError(400, "InvalidInputException", message, Reason=reason)
+
+
+ACTIONS: Mapping[str, Action] = {
+    "ListAccounts": _listed(_list_accounts),
+    "ListRoots": _listed(_list_roots),
+    "ListOrganizationalUnitsForParent": _listed(_list_units),
+    "ListAccountsForParent": _listed(_list_accounts_for_parent),
+    "ListTagsForResource": _listed(_list_tags),
+    "DescribeAccount": _listed(_describe_account),
+    "DescribeOrganizationalUnit": _listed(_describe_unit),
+    "DescribeOrganization": _in_use(_describe_organization),
+}

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from birthright.sandbox.calls import Call
 from birthright.sandbox.ids import digest
-from birthright.sandbox.shelf import StoredParameter
+from birthright.sandbox.secret_state import StoredParameter
 from birthright.sandbox.stored import Input, Tag, epoch, read, read_tags, written_tags
 from birthright.sandbox.wire import AwsError
 
@@ -66,7 +66,7 @@ def put_parameter(call: Call) -> dict[str, Any]:
     """PutParameter: a taken name needs Overwrite, and tags cannot be given with it."""
     asked = read(call, PutParameter)
     _check(asked)
-    parameters = call.account.shelf(call.region).parameters
+    parameters = call.account.secret_state(call.region).parameters
     parameter = parameters.get(asked.name)
     if parameter is None:
         parameter = parameters[asked.name] = _new(call, asked)
@@ -86,7 +86,7 @@ def get_parameter(call: Call) -> dict[str, Any]:
     """GetParameter: the newest value, or `name:version`; a SecureString stays coded unless decrypted."""
     asked = read(call, GetParameter)
     name, _, selector = asked.name.removeprefix(_arn(call, "")).partition(":")
-    found = call.account.shelf(call.region).parameters
+    found = call.account.secret_state(call.region).parameters
     parameter = found.get(name) or found.get(f"/{name}" if asked.name.startswith("arn:") else name)
     if parameter is None:
         raise AwsError(400, "ParameterNotFound", "")
@@ -103,7 +103,7 @@ def get_parameter(call: Call) -> dict[str, Any]:
 def describe_parameters(call: Call) -> dict[str, Any]:
     """DescribeParameters: by Name, Equals or BeginsWith, in pages of up to 50; no values."""
     asked = read(call, DescribeParameters)
-    parameters = call.account.shelf(call.region).parameters
+    parameters = call.account.secret_state(call.region).parameters
     names = [name for name in sorted(parameters) if all(_fits(name, one) for one in asked.parameter_filters)]
     start = int(asked.next_token) if asked.next_token.isdecimal() else 0
     end = start + max(1, min(asked.max_results, _PAGE))
@@ -152,7 +152,7 @@ def _check(asked: PutParameter) -> None:
 def _resource(call: Call, asked: Tagged) -> StoredParameter:
     if asked.resource_type != "Parameter":
         raise AwsError(400, "InvalidResourceType", "The sandbox has parameters only.")
-    parameter = call.account.shelf(call.region).parameters.get(asked.resource_id)
+    parameter = call.account.secret_state(call.region).parameters.get(asked.resource_id)
     if parameter is None:
         raise AwsError(400, "InvalidResourceId", "The resource ID isn't valid.")
     return parameter

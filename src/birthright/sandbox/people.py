@@ -13,12 +13,11 @@ _STATUSES = ("Active", "Inactive")
 class People:
     """Acts on the accounts as AWS would let somebody act; every act is in the log as by `somebody`.
 
-    All raise UsageError where AWS would not let it happen. `account_id` is the first account if empty.
+    All raise UsageError where AWS would not let it happen. An empty `account_id` is the first account's.
     """
 
-    def __init__(self, cloud: Cloud, account_id: str) -> None:
+    def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
-        self._account_id = account_id
 
     def use_key(
         self, key_id: str, service: str = "s3", region: str = "eu-west-1", at: datetime | None = None
@@ -31,7 +30,7 @@ class People:
             raise UsageError(f"AWS does not accept the key {key_id}", f"it is {key.status}, or too new")
         used_at = (at or now).replace(microsecond=0)
         if key.last_used_at is None or used_at >= key.last_used_at:
-            changes.use(key, KeyUse(used_at, region, service), self._cloud.dials)
+            changes.use(key, KeyUse(used_at, region, service), self._cloud.delays)
         told = {"AccessKeyId": key_id, "Service": service, "Region": region, "At": used_at}
         self._tell(account, "use_key", told, ("used", key.user_name, key_id, service, region))
 
@@ -40,7 +39,7 @@ class People:
         if status not in _STATUSES:
             raise UsageError(f"{status!r} is no status of a key", "Active or Inactive")
         account, user, key = self._key(key_id)
-        effect = changes.set_status(user, key, status, self._cloud.clock.now(), self._cloud.dials)
+        effect = changes.set_status(user, key, status, self._cloud.clock.now(), self._cloud.delays)
         self._tell(account, "set_status", {"AccessKeyId": key_id, "Status": status}, effect)
 
     def add_key(self, user_name: str, account_id: str = "") -> Key:
@@ -49,14 +48,14 @@ class People:
         if len(user.keys) >= KEYS_PER_USER:
             raise UsageError(f"{user_name} has two keys already")
         now = self._cloud.clock.now()
-        key, effect = changes.create_key(account, user, now, self._cloud.dials)
+        key, effect = changes.create_key(account, user, now, self._cloud.delays)
         self._tell(account, "add_key", {"UserName": user_name}, effect)
         return key
 
     def delete_key(self, key_id: str) -> None:
         """Delete a key."""
         account, user, key = self._key(key_id)
-        effect = changes.delete_key(account, user, key, self._cloud.clock.now(), self._cloud.dials)
+        effect = changes.delete_key(account, user, key, self._cloud.clock.now(), self._cloud.delays)
         self._tell(account, "delete_key", {"AccessKeyId": key_id}, effect)
 
     def delete_user(self, user_name: str, account_id: str = "") -> None:
@@ -76,9 +75,9 @@ class People:
         return account, account.user_of(key), key
 
     def _user(self, user_name: str, account_id: str) -> tuple[SandboxAccount, User]:
-        account = self._cloud.account(account_id or self._account_id)
-        user = account.users.get(user_name) if account else None
-        if account is None or user is None:
+        account = self._cloud.account(account_id or self._cloud.home)
+        user = account.users.get(user_name)
+        if user is None:
             raise UsageError(f"the sandbox has no user {user_name!r}")
         return account, user
 

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from birthright.sandbox.account import Certificate, Key, Login, ReportTimes, SandboxAccount, SandboxRole, User
 from birthright.sandbox.cases import CASES, ROOT, KeyCase, UserCase, Verdict
 from birthright.sandbox.ids import digest
-from birthright.sandbox.report import Style, make_report
+from birthright.sandbox.options import SandboxOptions
+from birthright.sandbox.report_csv import make_report
 
-ACCOUNT_ID = "111122223333"
 SCANNER = "birthright-scanner"
 SCANNER_KEY = "AKIASANDBOX000000001"
 SCANNER_SECRET = "sandbox/secret/known/to/everyone/0000001"  # noqa: S105 - public on purpose
@@ -63,76 +63,65 @@ class Built:
 
 
 class Population:
-    """Builds accounts.
+    """Builds accounts as they are at `start` (UTC).
 
-    users: how many besides the scanner; the named cases first, in their order, then the crowd.
-    named: False leaves the named cases and root's key out (for benchmarks).
-    style: how the report's CSV is written. longest_session: seconds, of every role.
+    Of the options count `users` (besides the scanner; the named cases first, in their order, then the
+    crowd), `seed`, `partition`, `cases` (False leaves the named cases and root's key out), `report`,
+    `report_style` and `longest_session`.
     """
 
-    def __init__(
-        self,
-        *,
-        users: int,
-        seed: int = 1,
-        partition: str = "aws",
-        named: bool = True,
-        style: Style | None = None,
-        longest_session: int = 3600,
-    ) -> None:
-        self._longest = longest_session
-        self._users = users
-        self._seed = seed
-        self._partition = partition
-        self._named = named
-        self._style = style
+    def __init__(self, options: SandboxOptions, start: datetime) -> None:
+        self._options = options
+        self._start = start
 
-    def account(
-        self, account_id: str, start: datetime, *, cached: bool = True, scanner: bool = True
-    ) -> Built:
-        """Build an account as of `start` (UTC).
+    def account(self, account_id: str, *, scanner: bool = True) -> Built:
+        """Build an account, with its report two hours old unless there is to be none.
 
-        `cached` gives it a report two hours old. `scanner` adds the user who scans; only one account
-        can have that user, as the key's id is always the same; its key ids are the plain ones that the
-        documents show.
+        `scanner` adds the user who scans; only one account can have that user, as the key's id is always
+        the same; its key ids are the plain ones that the documents show.
         First the account as the report saw it, then the report, then what happened since.
         """
-        born_at = start - timedelta(days=ROOT.age)
-        account = SandboxAccount(
-            account_id, born_at, partition=self._partition, seed=self._seed, plain_ids=scanner
-        )
-        account.roles = self._roles()
+        options, start = self._options, self._start
+        account = self._empty(account_id, plain_ids=scanner)
         if scanner:
-            _add_scanner(account, start)
-        cases = CASES[: self._users] if self._named else ()
+            _add_scanner(account, start, options.allow)
+        cases = CASES[: options.users] if options.cases else ()
         scene = _Scene(account, start, Built(account))
-        if self._named:
+        if options.cases:
             scene.before_report(account.root, ROOT)
         scene.play([case for case in cases if case.since != "created"])
-        chance = random.Random(f"crowd/{self._seed}/{account_id}")  # noqa: S311 - reproducible
-        for number in range(len(cases), self._users):
+        chance = random.Random(f"crowd/{options.seed}/{account_id}")  # noqa: S311 - reproducible
+        for number in range(len(cases), options.users):
             _bystander(account, start, number, chance)
-        if cached:
-            account.report = make_report(account, start - REPORT_AGE, 0, self._style)
+        if options.report == "cached":
+            account.report = make_report(account, start - REPORT_AGE, 0, options.report_style)
         scene.afterwards(cases)
         return scene.built
 
-    def account_later(self, account_id: str, start: datetime, *, cached: bool = True) -> SandboxAccount:
+    def account_later(self, account_id: str) -> SandboxAccount:
         """Return such an account without a scanner, whose users are made when they are first looked at."""
-        made_at = start - timedelta(days=ROOT.age)
-        account = SandboxAccount(account_id, made_at, partition=self._partition, seed=self._seed)
-        account.roles = self._roles()
-        reported_at = start - REPORT_AGE
+        account = self._empty(account_id)
+        reported_at = self._start - REPORT_AGE
         account.fill_later(
-            lambda: self.account(account_id, start, cached=cached, scanner=False).account,
-            ReportTimes(reported_at, reported_at) if cached else None,
+            lambda: self.account(account_id, scanner=False).account,
+            ReportTimes(reported_at, reported_at) if self._options.report == "cached" else None,
         )
         return account
 
-    def _roles(self) -> dict[str, SandboxRole]:
-        roles = [SandboxRole(name, longest=self._longest) for name in ROLES]
-        audit = SandboxRole(AUDIT, path=AUDIT_PATH, longest=self._longest)
-        return {role.name: role for role in (*roles, audit)}
+    def _empty(self, account_id: str, *, plain_ids: bool = False) -> SandboxAccount:
+        """Return an account with its root user and its roles."""
+        options = self._options
+        account = SandboxAccount(
+            account_id,
+            self._start - timedelta(days=ROOT.age),
+            partition=options.partition,
+            seed=options.seed,
+            plain_ids=plain_ids,
+        )
+        roles = [SandboxRole(name, longest=options.longest_session) for name in ROLES]
+        audit = SandboxRole(AUDIT, path=AUDIT_PATH, longest=options.longest_session)
+        account.roles = {role.name: role for role in (*roles, audit)}
+        return account
 
 
 class _Scene:
@@ -215,11 +204,11 @@ def _use(key: Key, moment: datetime, region: str, service: str) -> None:
     key.last_used_at, key.last_used_region, key.last_used_service = moment, region, service
 
 
-def _add_scanner(account: SandboxAccount, start: datetime) -> None:
+def _add_scanner(account: SandboxAccount, start: datetime, allow: tuple[str, ...] | None) -> None:
     """Add the user who scans: an old key, made long after its user, with a known secret."""
     user = account.add_user(SCANNER, start - timedelta(days=800))
     key = account.add_key(user, start - timedelta(days=10), SCANNER_KEY)
-    key.given_secret = SCANNER_SECRET
+    key.given_secret, key.allow = SCANNER_SECRET, allow
     _use(key, start - timedelta(days=1), "us-east-1", "iam")
 
 

@@ -1,17 +1,14 @@
 """The sandbox as one object: its accounts, its troubles, and the server on loopback."""
 
 import asyncio
-import ipaddress
-import random
-import re
 import threading
 from collections import Counter
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import ParamSpec
 
 from birthright.errors import BirthrightError, UsageError
 from birthright.sandbox.account import SandboxAccount
@@ -19,23 +16,20 @@ from birthright.sandbox.changes import Delays
 from birthright.sandbox.clock import Clock
 from birthright.sandbox.cloud import Cloud
 from birthright.sandbox.control import Control
-from birthright.sandbox.faults import Fault, Faults
+from birthright.sandbox.endpoint import Endpoint
+from birthright.sandbox.faults import Faults, Throttle
 from birthright.sandbox.log import LogEntry
-from birthright.sandbox.organization import Fields, SandboxOrganization, State, usual_states
+from birthright.sandbox.options import SandboxOptions
+from birthright.sandbox.organization import SandboxOrganization, usual_states
 from birthright.sandbox.people import People
-from birthright.sandbox.population import (
-    ACCOUNT_ID,
-    SCANNER,
-    SCANNER_KEY,
-    SCANNER_SECRET,
-    Population,
-)
-from birthright.sandbox.report import Style
-from birthright.sandbox.server import Connection
+from birthright.sandbox.population import SCANNER_KEY, SCANNER_SECRET, Expected, Population
+from birthright.sandbox.server import Connection, Latency
 
-_MOST_ACCOUNTS = 50_000  # in an organization
+P = ParamSpec("P")
+
+__all__ = ["Sandbox", "SandboxCredentials", "SandboxOptions"]
+
 _USERS_KEPT = 40_000  # of accounts that nobody changed, about 2 KiB each
-_NO_ACCOUNT_ID = 10**12
 REGIONS = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
 
 
@@ -48,111 +42,38 @@ class SandboxCredentials:
     session_token: str = field(default="", repr=False)
 
 
-class Sandbox:
-    """A small AWS.
+def _with(options: Callable[P, SandboxOptions]) -> "Callable[P, Sandbox]":
+    """Return a function that takes the same arguments and gives the sandbox of these options."""
 
-    users: how many users besides the scanner's own; the named cases come first.
-    seed, account_id, partition, cases: what the account holds (see `population`).
-    accounts: how many accounts, with ids counting up from `account_id` and a population each, made when
-    first asked for; all but the first are entered through their roles.
-    latency_ms, jitter_ms: how long each answer is held back; jitter is added, evenly spread.
-    organization: whether the accounts are one organization, the first its management account; None is yes
-    where there are several. account_states: how many accounts are in a state other than ACTIVE; None is
-    one SUSPENDED and one PENDING_CLOSURE where there are ten accounts or more and `cases` is true.
-    account_fields: whether Organizations answers `both`, only `state` or only `status`. delegates: accounts
-    that may list as the management account may.
-    throttle, burst: calls a second per account and service; None is no limit. They leave out STS, which
-    has `sts_throttle` per calling account (AWS: 600), and Organizations.
-    longest_session: seconds, of every role (AWS: 3,600, up to 43,200). faults: in force from the start.
-    clock: where the sandbox's time starts (UTC); None is now. `frozen` makes it stand still.
-    report: `cached` starts with a report two hours old, `none` without.
-    report_seconds: how long a report takes to be made. consistency_seconds: how long a new key is not
-    yet accepted, and ListAccessKeys shows how things were. last_use_lag_seconds: how long a use is not
-    shown. last_use_span_seconds: how long after a recorded use no other is recorded (AWS: 900).
-    report_style: how the CSV is written.
-    allow: what the scanner may do, as patterns (`iam:List*`); None is everything.
-    listen, port, allow_remote: where to listen; port 0 is any free one.
+    def create(*args: P.args, **keywords: P.kwargs) -> "Sandbox":
+        return Sandbox(options(*args, **keywords))
+
+    return create
+
+
+class Sandbox:
+    """A small AWS; `Sandbox.create(users=5)` is `Sandbox(SandboxOptions(users=5))`.
+
+    expected: what a scan of the first account must find.
     """
 
-    def __init__(  # noqa: PLR0913 - each is one dial of the sandbox, documented above
-        self,
-        *,
-        users: int = 100,
-        seed: int = 1,
-        account_id: str = ACCOUNT_ID,
-        accounts: int = 1,
-        organization: bool | None = None,
-        account_states: Mapping[State, int] | None = None,
-        account_fields: Fields = "both",
-        delegates: Sequence[str] = (),
-        partition: str = "aws",
-        cases: bool = True,
-        latency_ms: float = 0.0,
-        jitter_ms: float = 0.0,
-        throttle: float | None = None,
-        burst: float | None = None,
-        sts_throttle: float | None = None,
-        longest_session: int = 3600,
-        faults: Sequence[Fault] = (),
-        clock: datetime | None = None,
-        frozen: bool = False,
-        report: Literal["cached", "none"] = "cached",
-        report_seconds: float = 0.0,
-        report_style: Style | None = None,
-        consistency_seconds: float = 0.0,
-        last_use_lag_seconds: float = 0.0,
-        last_use_span_seconds: float = 0.0,
-        allow: tuple[str, ...] | None = None,
-        listen: str = "127.0.0.1",
-        port: int = 0,
-        allow_remote: bool = False,
-    ) -> None:
-        _only_loopback(listen, allow_remote=allow_remote)
-        if not re.fullmatch(r"\d{12}", account_id, re.ASCII):
-            raise UsageError(f"{account_id!r} is not an account id", "it has 12 digits")
-        self.clock = Clock(clock, frozen=frozen)
-        self.latency_ms, self.jitter_ms = latency_ms, jitter_ms
-        self.account_id, self.partition = account_id, partition
-        self._listen, self._port = listen, port
-        self._jitter = random.Random(f"jitter/{seed}")  # noqa: S311 - not for cryptography
+    create = staticmethod(_with(SandboxOptions))
+
+    def __init__(self, options: SandboxOptions) -> None:
+        self.clock = Clock(options.clock, frozen=options.frozen)
+        self.account_id, self.account_ids = options.account_id, options.account_ids
+        self.partition = options.partition
+        self._listen, self._port = options.listen, options.port
         self._connections: set[Connection] = set()
-        self.cloud = Cloud(self.clock, seed=seed)
-        self.cloud.style = report_style or Style()
-        self.cloud.dials = Delays(
-            report_seconds, consistency_seconds, last_use_lag_seconds, last_use_span_seconds
-        )
-        self.cloud.throttle.limit(throttle, burst)
-        self.cloud.throttle.limit_sts(sts_throttle)
-        self.cloud.faults.put(faults)
-        people = Population(
-            users=users,
-            seed=seed,
-            partition=partition,
-            named=cases,
-            style=self.cloud.style,
-            longest_session=longest_session,
-        )
-        self.account_ids = _count_up(account_id, accounts)
-        known, start, cached = frozenset(self.account_ids), self.clock.second(), report == "cached"
-        self.cloud.accounts.build = lambda other: (
-            people.account_later(other, start, cached=cached) if other in known else None
-        )
-        self.cloud.accounts.limit = max(_USERS_KEPT // (users + 5), 16)
-        if organization or (organization is None and accounts > 1):
-            self.cloud.organization = belongs = SandboxOrganization(
-                self.account_ids, start, seed=seed, partition=partition, fields=account_fields
-            )
-            usual = usual_states(accounts if cases else 1)
-            belongs.set_states(usual if account_states is None else account_states)
-            belongs.delegates.update(delegates)
-        self.people = People(self.cloud, account_id)
-        built = people.account(account_id, start, cached=cached)
-        self.cloud.accounts.put(built.account)
-        self.cloud.home = account_id
-        self.expected = tuple(built.expected)
+        self.cloud = _cloud(options, self.clock)
+        self.expected = _populate(self.cloud, options)
+        self.endpoint = Endpoint(self.cloud, _throttle(options), options.faults)
         self.credentials = SandboxCredentials(SCANNER_KEY, SCANNER_SECRET)
-        built.account.users[SCANNER].keys[SCANNER_KEY].allow = allow
-        self.control = Control(self)
+        self.people = People(self.cloud)
+        self.latency = Latency(options.latency_ms, options.jitter_ms, options.seed)
+        self.control = Control(
+            self.endpoint, self.people, self.latency, accounts=options.accounts, expected=self.expected
+        )
 
     @property
     def url(self) -> str:
@@ -163,17 +84,17 @@ class Sandbox:
     @property
     def calls(self) -> Counter[str]:
         """Authenticated calls by action, refused and failed ones included."""
-        return self.cloud.calls
+        return self.endpoint.calls
 
     @property
     def errors(self) -> Counter[str]:
         """Error answers by AWS's code."""
-        return self.cloud.errors
+        return self.endpoint.errors
 
     @property
     def refused(self) -> int:
         """How many calls the throttle refused."""
-        return self.cloud.throttle.refused.total()
+        return self.endpoint.throttle.refused.total()
 
     @property
     def accepted(self) -> int:
@@ -188,14 +109,12 @@ class Sandbox:
     @property
     def faults(self) -> Faults:
         """The troubles in force; add to them with `faults.add(kind, ...)`."""
-        return self.cloud.faults
+        return self.endpoint.faults
 
     @property
     def organization(self) -> SandboxOrganization:
         """The organization; raises UsageError where there is none."""
-        if self.cloud.organization is None:
-            raise UsageError("the sandbox's accounts are no organization")
-        return self.cloud.organization
+        return self.cloud.required_organization()
 
     @property
     def region(self) -> str:
@@ -204,14 +123,11 @@ class Sandbox:
 
     def account(self, account_id: str | None = None) -> SandboxAccount:
         """Return an account's state, the first one's by default; it may be changed."""
-        found = self.cloud.account(account_id or self.account_id)
-        if found is None:
-            raise UsageError(f"the sandbox has no account {account_id}")
-        return found
+        return self.cloud.account(account_id or self.account_id)
 
     def throttle(self, rate: float | None, burst: float | None = None) -> None:
         """Let `rate` calls a second pass per account and service but STS; None is no limit."""
-        self.cloud.throttle.limit(rate, burst)
+        self.endpoint.throttle.limit(rate, burst)
 
     def new_credentials(self, name: str, *allow: str) -> SandboxCredentials:
         """Add a user whose key may do only what the patterns allow (nothing if there are none)."""
@@ -270,18 +186,50 @@ class Sandbox:
             connection.close()
 
     def _connection(self) -> Connection:
-        return Connection(self.control.answer, self._delay, self._connections)
-
-    def _delay(self) -> float:
-        if not self.latency_ms and not self.jitter_ms:
-            return 0.0
-        return (self.latency_ms + self._jitter.random() * self.jitter_ms) / 1000
+        return Connection(self.control.answer, self.latency, self._connections)
 
 
-def _count_up(first: str, accounts: int) -> tuple[str, ...]:
-    if not 1 <= accounts <= _MOST_ACCOUNTS or int(first) + accounts > _NO_ACCOUNT_ID:
-        raise UsageError(f"there cannot be {accounts} accounts from {first} on", f"1 to {_MOST_ACCOUNTS}")
-    return tuple(f"{int(first) + number:012d}" for number in range(accounts))
+def _cloud(options: SandboxOptions, clock: Clock) -> Cloud:
+    """Return the cloud, still without accounts."""
+    delays = Delays(
+        options.report_seconds,
+        options.consistency_seconds,
+        options.last_use_lag_seconds,
+        options.last_use_span_seconds,
+    )
+    organization = _organization(options, clock.second()) if options.is_organization else None
+    return Cloud(clock, options.account_id, options.seed, options.report_style, delays, organization)
+
+
+def _organization(options: SandboxOptions, start: datetime) -> SandboxOrganization:
+    organization = SandboxOrganization(
+        options.account_ids,
+        start,
+        seed=options.seed,
+        partition=options.partition,
+        fields=options.account_fields,
+    )
+    usual = usual_states(options.accounts if options.cases else 1)
+    organization.set_states(usual if options.account_states is None else options.account_states)
+    organization.delegates.update(options.delegates)
+    return organization
+
+
+def _populate(cloud: Cloud, options: SandboxOptions) -> tuple[Expected, ...]:
+    """Put in the first account, have the others made when they are asked for, and say what is expected."""
+    people, known = Population(options, cloud.clock.second()), frozenset(options.account_ids)
+    cloud.accounts.build = lambda other: people.account_later(other) if other in known else None
+    cloud.accounts.limit = max(_USERS_KEPT // (options.users + 5), 16)
+    built = people.account(cloud.home)
+    cloud.accounts.put(built.account)
+    return tuple(built.expected)
+
+
+def _throttle(options: SandboxOptions) -> Throttle:
+    throttle = Throttle()
+    throttle.limit(options.throttle, options.burst)
+    throttle.limit_sts(options.sts_throttle)
+    return throttle
 
 
 def _run(loop: asyncio.AbstractEventLoop, serve: Coroutine[None, None, None]) -> None:
@@ -290,13 +238,3 @@ def _run(loop: asyncio.AbstractEventLoop, serve: Coroutine[None, None, None]) ->
         loop.run_until_complete(asyncio.sleep(0))
     finally:
         loop.close()
-
-
-def _only_loopback(listen: str, *, allow_remote: bool) -> None:
-    """Its credentials are public: whoever reaches it may do anything to it."""
-    try:
-        loopback = ipaddress.ip_address(listen).is_loopback
-    except ValueError:
-        raise UsageError(f"{listen!r} is not an IP address") from None
-    if not loopback and not allow_remote:
-        raise UsageError(f"{listen} is not loopback", "listen on 127.0.0.1 or ::1")

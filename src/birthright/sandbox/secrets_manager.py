@@ -10,7 +10,7 @@ from typing import Any
 
 from birthright.sandbox.calls import Call
 from birthright.sandbox.ids import digest
-from birthright.sandbox.shelf import CURRENT, SecretVersion, StoredSecret
+from birthright.sandbox.secret_state import CURRENT, SecretVersion, StoredSecret
 from birthright.sandbox.stored import Input, Tag, epoch, read, read_tags, written_tags
 from birthright.sandbox.wire import AwsError
 
@@ -79,7 +79,7 @@ def create_secret(call: Call) -> dict[str, Any]:
     secret.tags = read_tags(asked.tags)
     if value is not None:
         secret.versions[token] = SecretVersion(token, _sized(value), call.now, {CURRENT})
-    call.account.shelf(call.region).secrets[asked.name] = secret
+    call.account.secret_state(call.region).secrets[asked.name] = secret
     call.effect = ("secret-created", secret.name, token if value is not None else "")
     return _named(secret) | ({"VersionId": token} if value is not None else {})
 
@@ -135,7 +135,7 @@ def delete_secret(call: Call) -> dict[str, Any]:
         raise _wrong("The RecoveryWindowInDays value must be between 7 and 30 days (inclusive).")
     secret = _found(call, asked.secret_id) if force else _present(call, asked.secret_id)
     if force:
-        del call.account.shelf(call.region).secrets[secret.name]
+        del call.account.secret_state(call.region).secrets[secret.name]
     else:
         secret.deleted_at = call.now + timedelta(days=days or _WINDOW)
     call.effect = ("secret-deleted", secret.name)
@@ -225,7 +225,7 @@ def _version(secret: StoredSecret, version_id: str) -> SecretVersion | None:
 
 def _lookup(call: Call, name: str) -> StoredSecret | None:
     """Return the secret of that name, unless its time to be deleted has come."""
-    secrets = call.account.shelf(call.region).secrets
+    secrets = call.account.secret_state(call.region).secrets
     secret = secrets.get(name)
     if secret is not None and secret.deleted_at is not None and secret.deleted_at <= call.now:
         del secrets[name]

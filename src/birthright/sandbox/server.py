@@ -1,6 +1,7 @@
 """HTTP/1.1 on an asyncio protocol: keep-alive, answers in the order of the requests."""
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
@@ -13,15 +14,28 @@ _MAX_BODY = 1 << 20  # bytes; IAM's own calls stay far below
 _REASONS = {int(status): status.phrase for status in HTTPStatus}
 
 Answer = Callable[[WireRequest], WireResponse]
-Delay = Callable[[], float]
+
+
+class Latency:
+    """How long each answer is held back: `ms` milliseconds and up to `jitter_ms` more, evenly spread."""
+
+    def __init__(self, ms: float, jitter_ms: float, seed: int) -> None:
+        self.ms, self.jitter_ms = ms, jitter_ms
+        self._random = random.Random(f"jitter/{seed}")  # noqa: S311 - not for cryptography
+
+    def seconds(self) -> float:
+        """Return the next answer's delay."""
+        if not self.ms and not self.jitter_ms:
+            return 0.0
+        return (self.ms + self._random.random() * self.jitter_ms) / 1000
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection. `delay` gives the seconds each answer is held back."""
+    """One client's connection."""
 
-    def __init__(self, answer: Answer, delay: Delay, open_connections: set["Connection"]) -> None:
+    def __init__(self, answer: Answer, latency: Latency, open_connections: set["Connection"]) -> None:
         self._answer = answer
-        self._delay = delay
+        self._latency = latency
         self._open = open_connections
         self._parser = httptools.HttpRequestParser(self)
         self._waiting: deque[tuple[WireRequest, bool]] = deque()
@@ -99,7 +113,7 @@ class Connection(asyncio.Protocol):
     def _next(self) -> None:
         while self._waiting and self._transport is not None:
             request, keep = self._waiting.popleft()
-            response, delay = self._answer(request), self._delay()
+            response, delay = self._answer(request), self._latency.seconds()
             if delay > 0:
                 self._busy = True
                 asyncio.get_running_loop().call_later(delay, self._late, response, keep)

@@ -2,18 +2,12 @@
 
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from birthright.sandbox.account import SandboxAccount, SandboxRole
 from birthright.sandbox.calls import Call, invalid, required
 from birthright.sandbox.ids import identifier
-from birthright.sandbox.sessions import SandboxSession, Sessions
+from birthright.sandbox.sessions import SandboxSession
 from birthright.sandbox.wire import AwsError, instant, tag
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from birthright.sandbox.cloud import Cloud
 
 _SHORTEST, _LONGEST, _CHAINED, _DEFAULT = 900, 43_200, 3_600, 3_600  # seconds
 _ROLE_ARN = re.compile(r"arn:([\w-]+):iam::(\d{12}):role(/(?:.*/)?)([\w+=,.@-]+)", re.ASCII)
@@ -31,47 +25,41 @@ def get_caller_identity(call: Call) -> str:
     return f"{arn}{tag('UserId', user_id)}{tag('Account', call.account.account_id)}"
 
 
-class AssumeRole:
+def assume_role(call: Call) -> str:
     """AssumeRole: 900 s to what the role allows, 3,600 at most from a role's own session.
 
     A role is found by its account, its path and its name; one of an account that is not active in its
     organization cannot be assumed.
     """
+    arn, name = required(call, "RoleArn"), required(call, "RoleSessionName")
+    if not _SESSION_NAME.fullmatch(name):
+        raise invalid(f"Value '{name}' at 'roleSessionName' must match [\\w+=,.@-]*")
+    seconds = _duration(call)
+    account, role = _role(call, arn)
+    if seconds > role.longest:
+        message = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
+        raise AwsError(400, "ValidationError", message)
+    expires_at = call.second + timedelta(seconds=seconds)
+    session = call.cloud.sessions.add(account.account_id, role.name, name, call.now, expires_at)
+    return _written(account, session)
 
-    def __init__(self, cloud: "Cloud") -> None:
-        self._find: Callable[[str], SandboxAccount | None] = cloud.accounts.get
-        self._sessions: Sessions = cloud.sessions
-        self._cloud = cloud
 
-    def __call__(self, call: Call) -> str:
-        """Answer one call."""
-        arn, name = required(call, "RoleArn"), required(call, "RoleSessionName")
-        if not _SESSION_NAME.fullmatch(name):
-            raise invalid(f"Value '{name}' at 'roleSessionName' must match [\\w+=,.@-]*")
-        seconds = _duration(call)
-        account, role = self._role(call, arn)
-        if seconds > role.longest:
-            message = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
-            raise AwsError(400, "ValidationError", message)
-        expires_at = call.second + timedelta(seconds=seconds)
-        session = self._sessions.add(account.account_id, role.name, name, call.now, expires_at)
-        return _written(account, session)
+def _role(call: Call, arn: str) -> tuple[SandboxAccount, SandboxRole]:
+    """Return the role, or AccessDenied: AWS does not tell an unknown role from a forbidden one."""
+    parts = _ROLE_ARN.fullmatch(arn)
+    account = call.cloud.accounts.get(parts[2]) if parts and _active(call, parts[2]) else None
+    role = account.roles.get(parts[4]) if account and parts else None
+    if account and role and parts and (parts[1], parts[3]) == (account.partition, role.path):
+        given = call.params.get("ExternalId", "")
+        if not role.external_id or role.external_id == given:
+            return account, role
+    message = f"User: {call.caller_arn} is not authorized to perform: sts:AssumeRole on resource: {arn}"
+    raise AwsError(403, "AccessDenied", message)
 
-    def _role(self, call: Call, arn: str) -> tuple[SandboxAccount, SandboxRole]:
-        """Return the role, or AccessDenied: AWS does not tell an unknown role from a forbidden one."""
-        parts = _ROLE_ARN.fullmatch(arn)
-        account = self._find(parts[2]) if parts and self._open(parts[2]) else None
-        role = account.roles.get(parts[4]) if account and parts else None
-        if account and role and parts and (parts[1], parts[3]) == (account.partition, role.path):
-            given = call.params.get("ExternalId", "")
-            if not role.external_id or role.external_id == given:
-                return account, role
-        message = f"User: {call.caller_arn} is not authorized to perform: sts:AssumeRole on resource: {arn}"
-        raise AwsError(403, "AccessDenied", message)
 
-    def _open(self, account_id: str) -> bool:
-        organization = self._cloud.organization
-        return organization is None or organization.is_active(account_id)
+def _active(call: Call, account_id: str) -> bool:
+    organization = call.cloud.organization
+    return organization is None or organization.is_active(account_id)
 
 
 def _written(account: SandboxAccount, session: SandboxSession) -> str:

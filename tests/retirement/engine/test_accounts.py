@@ -20,7 +20,7 @@ LONG = 10.0  # seconds; longer than anything here takes
 @pytest.fixture
 def box(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """Serve four accounts and point the environment at them."""
-    with Sandbox(users=1, cases=False, accounts=4).running() as running:
+    with Sandbox.create(users=1, cases=False, accounts=4).running() as running:
         for name, value in running.environment().items():
             monkeypatch.setenv(name, value)
         yield running

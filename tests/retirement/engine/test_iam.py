@@ -32,7 +32,7 @@ class Place:
     """An account where alice has one key, used once; `asked` names the calls in order."""
 
     def __init__(self) -> None:
-        self.box = Sandbox(users=0, cases=False)
+        self.box = Sandbox.create(users=0, cases=False)
         now = self.box.clock.second()
         self.box.account().add_user("alice", now)
         self.key_id = self.box.people.add_key("alice").access_key_id

@@ -46,7 +46,7 @@ def populated(made: Scene) -> Scene:
 
 def to_the_end(here: Scene) -> None:
     """Run until nothing is left to do, and judge."""
-    here.box.latency_ms = 0
+    here.box.latency.ms = 0
     for step in ({"minutes": 6}, {"minutes": 70}, {"minutes": 1}, {"days": 4}, {"days": 15}, {"days": 15}):
         here.advance(**step)
         here.use_new_keys()
@@ -58,7 +58,7 @@ def to_the_end(here: Scene) -> None:
 @EACH_JOURNAL
 def test_two_at_once(here: Scene) -> None:
     """Each user is worked on by one of two; the other says by whom. Nothing happens twice."""
-    here.box.latency_ms = LATENCY_MS
+    here.box.latency.ms = LATENCY_MS
     children = [here.start("apply", "plan.json", "--yes") for _ in range(2)]
     ran = [here.finish(child) for child in children]
     told = "".join(one.err for one in ran)
@@ -77,10 +77,10 @@ def test_two_at_once(here: Scene) -> None:
 def test_a_dead_holders_lock_is_taken_over_after_its_lease(here: Scene) -> None:
     """Until the lease is over the next run says who held it; then it goes on."""
     here.settings(lease="30s")
-    here.box.latency_ms = LATENCY_MS
+    here.box.latency.ms = LATENCY_MS
     listed = here.box.calls["ListAccessKeys"]
     assert here.kill_when(lambda: here.box.calls["ListAccessKeys"] > listed, "apply", "plan.json", "--yes")
-    here.box.latency_ms = 0
+    here.box.latency.ms = 0
     early = here.run("apply", "--due")
     assert early.code == 3
     assert re.search(
@@ -99,7 +99,7 @@ def test_a_dead_holders_lock_is_taken_over_after_its_lease(here: Scene) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=SLOW)])
 def test_told_to_stop(there: Scene, number: signal.Signals) -> None:
     """Ctrl-C and SIGTERM let what is in hand come to the end of its step: 130, and --due continues."""
-    there.box.latency_ms = LATENCY_MS
+    there.box.latency.ms = LATENCY_MS
     child = there.start("apply", "plan.json", "--yes")
     there.wait_for(lambda: there.box.calls["CreateAccessKey"] + there.box.calls["UpdateAccessKey"] >= 2)
     child.send_signal(number)
@@ -111,7 +111,7 @@ def test_told_to_stop(there: Scene, number: signal.Signals) -> None:
     assert lines[-1].endswith("'birthright apply --due' continues")
     assert len(lines) == 2
     # Nobody's lock is left: the next run goes on at once.
-    there.box.latency_ms = 0
+    there.box.latency.ms = 0
     assert there.run("apply", "--due").code == 0
     assert set(there.states().values()) == {"disabled", "proven"}
     to_the_end(there)

@@ -49,7 +49,7 @@ class Lab(World):
         self.aws_clock: AwsClock | None = None
         super().__init__(random.Random(1), place)  # noqa: S311 - not for cryptography
         self.terms = Terms()
-        self.box.cloud.dials.consistency = 0.0
+        self.box.cloud.delays.consistency = 0.0
 
     def _populate(self) -> None:
         """Add nobody."""
@@ -441,7 +441,7 @@ def test_a_throttled_change_does_not_go_out_late(lab: Lab, action: str) -> None:
 def test_undo_is_asked_for_again_whatever_reads_show(lab: Lab) -> None:
     """The disabling does not show yet, undo never reached AWS: the key is on in the end, however often."""
     key = lab.idle()
-    lab.box.cloud.dials.consistency = 120
+    lab.box.cloud.delays.consistency = 120
     lab.begin()
     lab.box.faults.add("lost", action="UpdateAccessKey", times=1)
     assert lab.give_back().retirement.state == "disabled"
@@ -472,7 +472,7 @@ def test_a_stale_read_does_not_hide_that_the_key_is_off(lab: Lab) -> None:
 def test_a_lost_revert_is_made_again(lab: Lab) -> None:
     """Used at the last moment, both answers lost, reads stale: the key is on in the end."""
     key = lab.idle()
-    lab.box.cloud.dials.consistency = 120
+    lab.box.cloud.delays.consistency = 120
     lab.box.faults.add("drop", action="UpdateAccessKey", times=1)
 
     def between(where: str) -> None:
@@ -604,7 +604,7 @@ def test_a_key_that_was_off_and_is_used_in_quarantine(lab: Lab) -> None:
 def test_a_stale_read_does_not_hide_that_our_lost_call_came_later(lab: Lab) -> None:
     """Reads show that somebody switched the key on, not yet that we disabled it: nobody says it is on."""
     key = lab.off()
-    lab.box.cloud.dials.consistency = 20
+    lab.box.cloud.delays.consistency = 20
     lost_its_answer(lab)
     switched_on(lab, key, used=True)
     lab.later(seconds=17)
@@ -849,7 +849,7 @@ def test_the_replacement_goes_while_the_old_key_is_being_disabled(lab: Lab) -> N
 @pytest.mark.parametrize(("lag", "looks"), [(0.5, 1), (3, 2), (20, 3)])
 def test_a_use_that_shows_up_late(lab: Lab, lag: float, looks: int) -> None:
     """A key used right before it was disabled is given back by the look after 1 h, 4 h or 24 h."""
-    lab.box.cloud.dials.last_use_lag = lag * 3600
+    lab.box.cloud.delays.last_use_lag = lag * 3600
     key = lab.idle()
     lab.box.people.use_key(key.access_key_id)
     lab.begin()

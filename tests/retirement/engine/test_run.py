@@ -99,7 +99,7 @@ class Fleet:
 def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
     """Serve three accounts."""
     with (
-        Sandbox(users=0, cases=False, accounts=3, clock=START).running() as box,
+        Sandbox.create(users=0, cases=False, accounts=3, clock=START).running() as box,
         open_journal(str(tmp_path / "journal.sqlite")) as journal,
     ):
         for name, value in box.environment().items():
