@@ -119,7 +119,10 @@ def test_what_comes_back_is_active_again(hub: SecurityHub) -> None:
         (report(coverage=[line(report_hours=-2)], hours=1), "the report is from before the first scan"),
         (report(policies=["access-key-unused"], hours=1), "the policy did not judge"),
         (
-            report([failure(9, verdict="unknown", user_name="user-1", access_key_id=None)], hours=1),
+            report(
+                [failure(9, verdict="unknown", user_name="user-1", access_key_id=None, created_at=None)],
+                hours=1,
+            ),
             "the user's keys were not listed",
         ),
         (

@@ -24,8 +24,8 @@ from typing import Any
 import msgspec
 
 from birthright.aws.session import AwsSession
-from birthright.delivery.heard import Heard, Subject
 from birthright.delivery.hub import Failed, Hub, Item
+from birthright.history.visibility import Sighting, could_see
 from birthright.reports.asff import Product, asff_finding
 from birthright.reports.interface import Report
 from birthright.text import printable
@@ -42,7 +42,6 @@ _SAID = frozenset({
     "SchemaVersion", "Severity", "SourceUrl", "Title", "Types",
 })  # fmt: skip
 _AWS_FIELDS = "aws/"
-# Instants of scans are whole seconds; what is later within that second is the same scan, pushed again.
 _SAME_SCAN = timedelta(seconds=1)
 _LATER = timedelta(milliseconds=1)
 
@@ -84,9 +83,8 @@ class Pushed(msgspec.Struct, frozen=True):
 class _ImportedFinding(msgspec.Struct, frozen=True, gc=False):
     """A finding of ours that is active in Security Hub; `packed` is what is to be said of it once more."""
 
-    subject: Subject
+    sighting: Sighting
     fingerprint: str
-    made: datetime | None
     created_at: str
     updated_at: datetime
     packed: bytes
@@ -107,9 +105,9 @@ class _Push:
         self._report = report
         self._hub = hub
         self._as_of = report.document.scan.as_of
-        self._heard = Heard(report.document)
         self._product = Product(hub.product_arn, hub.account_id, hub.region)
         self._known: dict[str, _ImportedFinding] = {}
+        self._unknown: list[Sighting] = []
         self._counts: Counter[str] = Counter()
 
     def run(self) -> Pushed:
@@ -129,7 +127,7 @@ class _Push:
                 continue
             item: Item = asff_finding(finding, self._report, self._product)
             if finding.verdict == "unknown":
-                self._heard.note_unknown(_subject(item))
+                self._unknown.append(_sighting(item))
             known = self._known.pop(item["Id"], None)
             moment = self._moment(known)
             if moment is None:
@@ -149,13 +147,13 @@ class _Push:
     def _gone(self) -> Iterator[Item]:
         """Give, as archived, what is active in Security Hub though the scan has read it and is silent."""
         fixed = {finding.fingerprint for finding in self._report.document.fixed}
-        for known in self._known.values():
+        missing = list(self._known.values())
+        seen = could_see(self._report.document, self._unknown, [known.sighting for known in missing])
+        for known, could in zip(missing, seen, strict=True):
             moment = self._moment(known)
             if moment is None:
                 self._counts["outdated"] += 1
-            elif known.fingerprint in fixed or self._heard.judged(
-                known.subject, known.updated_at, known.made
-            ):
+            elif could or known.fingerprint in fixed:
                 yield _archived(known, moment)
             else:
                 self._counts["left"] += 1
@@ -175,19 +173,20 @@ def _known(item: Item) -> _ImportedFinding:
         name: value for name, value in fields.items() if not name.startswith(_AWS_FIELDS)
     }
     return _ImportedFinding(
-        subject=_subject(item),
+        sighting=_sighting(item),
         fingerprint=fields.get(_FINGERPRINT, ""),
-        made=_made(item),
         created_at=item["CreatedAt"],
         updated_at=_moment_of(item["UpdatedAt"]),
         packed=zlib.compress(msgspec.json.encode(said), 1),
     )
 
 
-def _subject(item: Item) -> Subject:
-    """Return policy, account and user as they are written into a finding."""
+def _sighting(item: Item) -> Sighting:
+    """Return policy, account and user as they are written into a finding, and its key's creation time."""
     fields = item.get("ProductFields", {})
-    return Subject(fields.get(_POLICY, ""), fields.get(_ACCOUNT, ""), fields.get(_USER))
+    # Times of scans are whole seconds; what is later within that second is the same scan, pushed again.
+    seen = _moment_of(item["UpdatedAt"]).replace(microsecond=0)
+    return Sighting(fields.get(_POLICY, ""), fields.get(_ACCOUNT, ""), fields.get(_USER), _made(item), seen)
 
 
 def _made(item: Item) -> datetime | None:

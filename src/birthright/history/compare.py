@@ -12,7 +12,7 @@
 | gone | unknown | nothing |
 
 "Before" is what the newest scan that could see a subject said of it, up to the one compared with. "Gone" is
-what a scan that could see it did not find; `timeline.py` says when a scan can see something.
+what a scan that could see it did not find; `visibility.py` says when a scan can see something.
 """
 
 from array import array

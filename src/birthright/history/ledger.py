@@ -7,17 +7,17 @@ damaged, or was made with other pages, parameters or facts, is made anew.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from birthright.errors import StoreError
-from birthright.facts.coverage import ANSWERED, reach_of
 from birthright.findings.model import Document, Finding
+from birthright.history.visibility import Visibility, visibilities
 from birthright.policies.page import Page, show_value
 from birthright.scans.record import ScanInfo
 from birthright.scans.store import Store
@@ -26,22 +26,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # Another number wherever what a ledger says, or what is made of the same facts, becomes different.
-_FORM = "birthright.ledger/1"
+_FORM = "birthright.ledger/2"
 _HEADER = b"birthright.ledger"
 _SUM = 32  # bytes
 _BATCH = 50_000
-
-
-class Sight(msgspec.Struct, frozen=True):
-    """What a scan could see of one account that it asked for.
-
-    `until`: the instant of what it knows of keys; where they were not listed, that of the report. `report`
-    is when the report was made, if there is one. `whole` is whether who is not there is known to be gone.
-    """
-
-    until: datetime
-    report: datetime | None
-    whole: bool
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -50,7 +38,7 @@ class Header(msgspec.Struct, frozen=True):
     id: str
     as_of: datetime
     complete: bool
-    accounts: dict[str, Sight]
+    accounts: dict[str, Visibility]
     policies: tuple[str, ...]
     digest: str = ""
 
@@ -59,9 +47,8 @@ class Ledger(msgspec.Struct, frozen=True):
     """One scan's failures and unknowns, in the findings' order.
 
     `rows` is a table: `fingerprint` (16 bytes), `policy`, `failing`, `account`, `subject` (8 bytes for the
-    user; null for the account), `stands` (an unknown that stands for whatever nobody could read of its
-    subject), `created` and `first` (instants, UTC, without a zone; `first` is null unless the document said
-    since when it knows the finding).
+    user; null for the account), `created` (when the key was) and `first` (when it was first seen; null unless
+    the document says so). Times are UTC, without a zone.
     """
 
     head: Header
@@ -84,7 +71,7 @@ def ledger_of(document: Document) -> Ledger:
         id=document.scan.id,
         as_of=document.scan.as_of,
         complete=document.complete,
-        accounts=_sights(document),
+        accounts=visibilities(document),
         policies=tuple(line.id for line in document.policies),
     )
     return Ledger(head, pa.concat_tables(tables) if tables else schema.empty_table())
@@ -158,7 +145,6 @@ def _schema() -> "pa.Schema":
         ("failing", pa.bool_()),
         ("account", pa.string()),
         ("subject", pa.binary(8)),
-        ("stands", pa.bool_()),
         ("created", pa.timestamp("us")),
         ("first", pa.timestamp("us")),
     ])  # fmt: skip
@@ -174,41 +160,12 @@ def _table(findings: Sequence[Finding], schema: "pa.Schema") -> "pa.Table":
 
 def _row(finding: Finding) -> tuple[object, ...]:
     f = finding
-    # A key whose creation time nobody could read may be any of the user's; a row without a user, anybody's.
-    stands = f.verdict == "unknown" and (f.user_name is None or f.created_at is None)
     return (
         bytes.fromhex(f.fingerprint),
         f.policy,
         f.verdict == "fail",
         f.account_id,
         None if f.user_name is None else hashlib.sha256(f.user_name.encode()).digest()[:8],
-        stands,
-        _naive(f.created_at),
-        _naive(f.first_seen),
+        f.created_at,
+        f.first_seen,
     )
-
-
-def _naive(moment: datetime | None) -> datetime | None:
-    return moment and moment.astimezone(UTC).replace(tzinfo=None)
-
-
-def _sights(document: Document) -> dict[str, Sight]:
-    answered: dict[str, dict[str, str]] = {}
-    reports: dict[str, datetime] = {}
-    for row in document.coverage:
-        if row.status in ANSWERED:
-            answered.setdefault(row.account_id, {})[row.source] = row.status
-            if row.report_generated_at:
-                reports[row.account_id] = row.report_generated_at
-    return dict(_each_sight(document, answered, reports))
-
-
-def _each_sight(
-    document: Document, answered: Mapping[str, Mapping[str, str]], reports: Mapping[str, datetime]
-) -> Iterator[tuple[str, Sight]]:
-    for account, reach in reach_of(document.coverage).items():
-        said, report = answered.get(account, {}), reports.get(account)
-        # A listing that broke off says nothing of those who were to come.
-        whole = reach == "read" and ("GetCredentialReport" in said or said.get("ListUsers") == "ok")
-        until = document.scan.as_of if "ListAccessKeys" in said or report is None else report
-        yield account, Sight(until, report, whole)

@@ -1,9 +1,6 @@
 """Several scans' ledgers side by side: what stands, what went, and when it was noticed.
 
-A scan says something only of what it read. What a scan found stands until a later scan that could see it
-no longer finds it. Such a scan judged by the same policy, saw all users of the account, has no unknown that
-stands for this subject, knows the account's keys at least as late as the scan that found it, and has no
-report from before the key was made.
+What a scan found stands until a later scan that could see it (`visibility.py`) no longer finds it.
 
 What a scan found is stale if a scan before it knew more lately that it is gone: reports of hours ago tell of
 keys that a listing saw disabled since. What is stale is neither back nor found: it ends no gap.
@@ -17,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from birthright.findings.model import PastScan, State
 from birthright.history.ledger import Ledger
+from birthright.history.visibility import COULD_SEE, KNOWN_AT, scan_tables, table_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,18 +22,9 @@ if TYPE_CHECKING:
 STATES: tuple[State, ...] = ("new", "persisting", "reappeared")
 _BATCH = 65_536
 
-# The row's subject is one that scan r could see. Needs found (a row with its scan's sight) and r (a sight).
-_SEEN = """
-    r.whole and r.until >= found.until and (found.created is null or r.report is null
-                                            or found.created < r.report)
-    and not exists (select 1 from rows as b
-                    where b.scan = r.scan and b.stands and b.account = found.account
-                      and b.policy = found.policy and coalesce(b.subject = found.subject, b.subject is null))
-    and exists (select 1 from runs where runs.scan = r.scan and runs.policy = found.policy)
-"""
 # Most findings are in the very next scan that read their account (`later`): these rows are no gaps. `next` is
 # the next scan that has the finding again.
-_LOOKS = """
+_LOOKS = f"""
 create table looks as
 select *, (select min(later.scan) from sights as later
            where later.whole and later.account = sights.account and later.scan > sights.scan) as later
@@ -46,8 +35,9 @@ create table stale (scan integer, fingerprint integer);
 create view fresh as from rows anti join stale using (scan, fingerprint);
 
 create view spells as
-select fresh.* exclude (first), looks.until, looks.later from fresh join looks using (scan, account);
-"""
+select found.* exclude (first), {KNOWN_AT} as seen_at, r.later
+from fresh as found join looks as r using (scan, account);
+"""  # noqa: S608
 _CLOSINGS = f"""
 create or replace table lost as
 select * from spells as found where later is not null and not exists
@@ -60,16 +50,16 @@ from lost;
 
 create or replace table closings as
 select found.scan, found.fingerprint, found.account, found.failing, found.next, min(r.scan) as closed,
-       max(r.until) as until
+       max({KNOWN_AT}) as known_at
 from gaps as found join sights as r
     on r.account = found.account and r.scan > found.scan and (found.next is null or r.scan < found.next)
-where {_SEEN}
+where {COULD_SEE}
 group by all;
 """  # noqa: S608
 _STALE = """
 insert into stale
 select distinct spells.scan, spells.fingerprint from spells join closings using (fingerprint)
-where closings.next <= spells.scan and closings.until > spells.until
+where closings.next <= spells.scan and closings.known_at > spells.seen_at
 """
 _BEFORE = """
 create table before as
@@ -90,7 +80,7 @@ from rows left join before using (fingerprint)
 where rows.scan = $last order by rows.rowid
 """
 _GONE = f"""
-select found.scan, found.fingerprint, epoch(firsts.first)::bigint, coalesce({_SEEN}, false)
+select found.scan, found.fingerprint, epoch(firsts.first)::bigint, coalesce({COULD_SEE}, false)
 from before join spells as found using (fingerprint, scan)
      join firsts using (fingerprint)
      join sights as r on r.scan = $last and r.account = found.account
@@ -242,33 +232,18 @@ def _tables(
     ledgers: Sequence[Ledger], policies: Sequence[str], accounts: Sequence[str]
 ) -> "dict[str, pa.Table]":
     """Put the ledgers into tables in which policies and accounts are their places in these lists."""
-    import pyarrow as pa
-
-    time = pa.timestamp("us")
     policy_at = {policy: place for place, policy in enumerate(policies)}
     account_at = {account: place for place, account in enumerate(accounts)}
-    heads = [(scan, _naive(ledger.head.as_of)) for scan, ledger in enumerate(ledgers)]
-    runs = [(scan, policy_at[name]) for scan, ledger in enumerate(ledgers) for name in ledger.head.policies]
-    sights = [
-        (scan, account_at[account], _naive(sight.until), _naive(sight.report), sight.whole)
-        for scan, ledger in enumerate(ledgers)
-        for account, sight in ledger.head.accounts.items()
-        if account in account_at
+    scans = [
+        (
+            {account_at[name]: sight for name, sight in ledger.head.accounts.items() if name in account_at},
+            [policy_at[name] for name in ledger.head.policies],
+        )
+        for ledger in ledgers
     ]
-    number = pa.int32()
-    return {
-        "head": _table(heads, scan=number, as_of=time),
-        "runs": _table(runs, scan=number, policy=number),
-        "sights": _table(sights, scan=number, account=number, until=time, report=time, whole=pa.bool_()),
-    }
-
-
-def _table(rows: Sequence[tuple[object, ...]], **columns: "pa.DataType") -> "pa.Table":
-    import pyarrow as pa
-
-    cells = zip(*rows, strict=True) if rows else ((),) * len(columns)
-    arrays = [pa.array(column, kind) for column, kind in zip(cells, columns.values(), strict=True)]
-    return pa.Table.from_arrays(arrays, names=list(columns))
+    heads = [(scan, ledger.head.as_of) for scan, ledger in enumerate(ledgers)]
+    head = table_of(heads, scan="int32", as_of="timestamp[us]")
+    return {"head": head, **scan_tables(scans, "int32")}
 
 
 def _fingerprints(ledgers: Sequence[Ledger]) -> "pa.Array":
@@ -299,7 +274,3 @@ def _placed(
         numbers = pc.take(pc.index_in(names.dictionary, value_set=values), names.indices)
         rows = rows.set_column(rows.schema.get_field_index(name), name, numbers)
     return rows.append_column("scan", pa.repeat(pa.scalar(scan, pa.int32()), rows.num_rows))
-
-
-def _naive(moment: datetime | None) -> datetime | None:
-    return moment and moment.astimezone(UTC).replace(tzinfo=None)
