@@ -1,7 +1,10 @@
 """The commands as people run them: a sandbox that stands still, an empty folder, no configuration."""
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import chdir
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,7 @@ import time_machine
 
 from birthright.cli.main import run
 from birthright.sandbox.sandbox import Sandbox
-from cli_helpers import NOW, Birthright, Ran, enter
+from cli_helpers import NOW, Birthright, Ran, enter, in_process
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +59,33 @@ def small() -> Iterator[Sandbox]:
     """Serve an account of four users."""
     with Sandbox.create(users=4, clock=NOW, frozen=True).running() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def scan_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """Scan an account of so many users, once for all tests that only look at what a scan leaves.
+
+    Returns its folder: `store`, and `findings.json` with everything.
+    """
+
+    @cache
+    def scan(users: int) -> Path:
+        made = tmp_path_factory.mktemp("scan")
+        own = {"BIRTHRIGHT_STORE": str(made / "store"), "HOME": str(made)}
+        account = Sandbox.create(users=users, clock=NOW, frozen=True)
+        with time_machine.travel(NOW, tick=False), account.running() as box, chdir(made):
+            environment = {**os.environ, **box.environment(), **own}
+            assert in_process(environment, "scan", "--all", "-o", "findings.json").code == 1
+        return made
+
+    return scan
+
+
+@pytest.fixture
+def saved_small(scan_of: Callable[[int], Path], store: Path, folder: Path) -> Path:
+    """Keep a scan of an account of four users in the store, and its findings.json in the folder."""
+    shutil.copytree(scan_of(4) / "store", store)
+    return Path(shutil.copy(scan_of(4) / "findings.json", folder))
 
 
 @pytest.fixture

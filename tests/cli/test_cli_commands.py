@@ -5,6 +5,8 @@ import io
 import json
 import re
 import shlex
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,31 +19,28 @@ from cli_helpers import NOW, Birthright, Screen, enter, masked
 BORN = "access-key-created-with-user"
 
 
-def ready(box: Sandbox, birthright: Birthright) -> dict[str, str]:
-    """Scan, and return the key ids by user (users with one key)."""
-    assert birthright("scan").code == 1
+@pytest.fixture
+def keys(box: Sandbox, scan_of: Callable[[int], Path], store: Path) -> dict[str, str]:
+    """Keep a scan of the account in the store; return the key ids by user (users with one key)."""
+    shutil.copytree(scan_of(60) / "store", store)
     users = box.account().users
     return {name: next(iter(user.keys)) for name, user in users.items() if len(user.keys) == 1}
 
 
+@pytest.mark.usefixtures("keys")
 @pytest.mark.parametrize(
     "subject", ["ci-deploy-born-with-key", "root", "two-born-keys-same-second", "born-hours-ago", "path-user"]
 )
-def test_explain_a_user(
-    subject: str, box: Sandbox, birthright: Birthright, snapshot: SnapshotAssertion
-) -> None:
+def test_explain_a_user(subject: str, birthright: Birthright, snapshot: SnapshotAssertion) -> None:
     """A user's explanation: verdicts, evidence, what to do, the rule."""
-    ready(box, birthright)
     ran = birthright("explain", subject)
     assert (ran.code, ran.err) == (0, "")
     assert masked(ran.out) == snapshot
 
 
-def test_explain_on_a_narrow_terminal(
-    box: Sandbox, birthright: Birthright, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("keys")
+def test_explain_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """At 80 columns no fact, value or time is broken in two."""
-    ready(box, birthright)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr("sys.stdout", screen := Screen())
     assert commands.main(["explain", "born-6s"], standalone_mode=False) == 0
@@ -51,9 +50,8 @@ def test_explain_on_a_narrow_terminal(
     assert re.fullmatch(r"  last_used_at +\S{19}Z GetCredentialReport +\d{4}-\d\d-\d\d \d\d:\d\d *", row)
 
 
-def test_explain_by_key_id_fingerprint_and_arn(box: Sandbox, birthright: Birthright) -> None:
+def test_explain_by_key_id_fingerprint_and_arn(keys: dict[str, str], birthright: Birthright) -> None:
     """A key id, a finding's fingerprint (six characters are enough) and a user's ARN find their subject."""
-    keys = ready(box, birthright)
     by_key = birthright("explain", keys["terraform-3s"])
     assert by_key.code == 0
     assert "terraform-3s, access key" in by_key.out
@@ -97,9 +95,8 @@ def test_explain_in_an_organization(birthright: Birthright, monkeypatch: pytest.
     assert "in account '999999999999'" in elsewhere.trouble
 
 
-def test_commands_can_be_pasted(box: Sandbox, birthright: Birthright) -> None:
+def test_commands_can_be_pasted(keys: dict[str, str], birthright: Birthright) -> None:
     """The AWS CLI commands shown are whole lines that a shell splits into the right words."""
-    keys = ready(box, birthright)
     out = birthright("explain", "comma,plus+at@example.com").out
     lines = [shlex.split(line, comments=True) for line in out.splitlines() if line.startswith("    aws iam")]
     assert len(lines) == 4
@@ -117,10 +114,9 @@ def test_a_name_that_begins_with_a_hyphen_stays_a_name(box: Sandbox, birthright:
     assert "--user-name=-rf " in birthright("explain", "--", "-rf").out
 
 
-@pytest.mark.usefixtures("small")
+@pytest.mark.usefixtures("saved_small")
 def test_query_in_each_format(birthright: Birthright, snapshot: SnapshotAssertion) -> None:
     """A SELECT over the saved facts, as a table, as records where that would be torn, CSV, JSON lines."""
-    birthright("scan")
     narrow = "select user_name, status, created_at, slot, null as x from access_keys order by 1"
     ran = birthright("query", narrow)
     assert ran.code == 0
@@ -137,7 +133,7 @@ def test_query_in_each_format(birthright: Birthright, snapshot: SnapshotAssertio
     assert json.loads(as_of) == {"t": "2026-11-22T10:00:00Z", "l": ["2026-11-22T10:00:00Z"]}
 
 
-@pytest.mark.usefixtures("small")
+@pytest.mark.usefixtures("saved_small")
 @pytest.mark.parametrize(
     "sql",
     [
@@ -160,11 +156,11 @@ def test_query_in_each_format(birthright: Birthright, snapshot: SnapshotAssertio
 )
 def test_queries_that_are_refused(sql: str, birthright: Birthright, folder: Path) -> None:
     """Anything but one SELECT over the scan is refused in one line, and writes nothing."""
-    birthright("scan")
+    before = list(folder.iterdir())
     ran = birthright("query", sql, "--format", "jsonl")
     assert ran.code == 2
     assert ran.trouble
-    assert not list(folder.iterdir())
+    assert list(folder.iterdir()) == before
 
 
 @pytest.mark.parametrize("depth", ["report", "keys"])

@@ -284,11 +284,10 @@ def test_a_missing_column_and_a_bad_cell_are_unknown_and_counted(
     assert times == {None}
 
 
-@pytest.mark.usefixtures("small")
+@pytest.mark.usefixtures("saved_small")
 @pytest.mark.parametrize("damage", ["parquet", "json", "missing", "selection"])
 def test_a_damaged_scan(damage: str, birthright: Birthright, store: Path) -> None:
     """A saved scan that was damaged is told as such, never judged."""
-    birthright("scan")
     scan = next((store / "scans").iterdir())
     info = scan / "scan.json"
     if damage == "parquet":
@@ -305,10 +304,9 @@ def test_a_damaged_scan(damage: str, birthright: Birthright, store: Path) -> Non
     assert "damaged" in ran.trouble or "cannot be read" in ran.trouble
 
 
-@pytest.mark.usefixtures("small")
+@pytest.mark.usefixtures("saved_small")
 def test_a_scan_of_a_newer_birthright(birthright: Birthright, store: Path) -> None:
     """A scan that a newer birthright wrote is not guessed at."""
-    birthright("scan")
     info = next((store / "scans").iterdir()) / "scan.json"
     info.write_text(info.read_text().replace("birthright.scan/2", "birthright.scan/3"))
     ran = birthright("explain", "root")

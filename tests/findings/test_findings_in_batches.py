@@ -136,9 +136,11 @@ def own(rule: str) -> Page:
     return parse_page(f"{head}```sql\n{rule}\n{rest[rest.index('```') :]}", "tiny.md")
 
 
-@settings(max_examples=40, deadline=None)
+@pytest.mark.parametrize("_round", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3, 4))])
+@settings(max_examples=10, deadline=None)
 @given(scans(), some_pages, st.integers(1, 12), st.booleans(), st.sampled_from(sorted(FORMATS)))
 def test_batches_change_nothing(
+    _round: int,
     tables: "dict[str, pa.Table]",
     pages: list[Page],
     batch_rows: int,
