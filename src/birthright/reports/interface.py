@@ -1,7 +1,6 @@
-"""What an output format is: a function that writes a report to a text stream."""
+"""What every output format writes."""
 
-from collections.abc import Callable, Mapping
-from typing import TextIO
+from collections.abc import Mapping
 
 import msgspec
 
@@ -30,6 +29,3 @@ class Report(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(
             self, document=msgspec.structs.replace(self.document, findings=findings)
         )
-
-
-Renderer = Callable[[Report, TextIO], None]

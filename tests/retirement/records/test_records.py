@@ -145,6 +145,6 @@ def test_a_broken_journal_says_so_in_its_records(journal: Journal) -> None:
 
 def test_the_ending_says_the_format() -> None:
     """Every format has its ending; another ending is wrong usage."""
-    assert {format_of(Path(f"x{ending}")) for _, ending in FORMATS.values()} == set(FORMATS)
+    assert {format_of(Path(f"x{ending}")) for _, ending, *_ in FORMATS.values()} == set(FORMATS)
     with pytest.raises(UsageError, match="pdf"):
         format_of(Path("x.pdf"))

@@ -156,7 +156,7 @@ def test_rows_of_markdown_have_their_columns() -> None:
 
 def test_the_format_follows_the_ending() -> None:
     """Each format has its ending; another one is wrong usage that names them all."""
-    for name, (_, ending) in FORMATS.items():
+    for name, (_, ending, *_) in FORMATS.items():
         assert format_of(Path(f"plan{ending}")) == name
     with pytest.raises(UsageError, match=r"\.md"):
         format_of(Path("plan.pdf"))

@@ -1,8 +1,6 @@
-"""What a change record is, and what a format of it is: a function that writes it to a text stream."""
+"""What a change record is."""
 
-from collections.abc import Callable
 from datetime import datetime
-from typing import TextIO
 
 import msgspec
 
@@ -35,9 +33,6 @@ class ChangeRecord(msgspec.Struct, frozen=True, kw_only=True):
     as_of: datetime
     verification: JournalVerification
     tickets: tuple[TicketChanges, ...]
-
-
-Renderer = Callable[[ChangeRecord, TextIO], None]
 
 
 def collect(journal: Journal, retirements: list[Retirement], as_of: datetime) -> ChangeRecord:
