@@ -11,6 +11,7 @@ from birthright.evidence.archive import AlteredError, Slice
 from birthright.evidence.manifest import FINDINGS
 from birthright.findings.finding import order
 from birthright.findings.model import Document, Finding
+from birthright.versioned import NOT_JSON
 
 _SHOWN = 5
 _FIRST, _LAST = b'  "findings": [', b"  ]"
@@ -108,7 +109,7 @@ def _decoded(data: bytes, kind: type[Any]) -> Any:  # noqa: ANN401 - an instance
         plain = msgspec.json.encode(msgspec.json.decode(data))
         if plain == msgspec.json.format(data, indent=-1):
             return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NOT_JSON:
         pass
     raise AlteredError(f"{FINDINGS} cannot be read")
 

@@ -9,6 +9,7 @@ from birthright.errors import UsageError
 from birthright.evidence.archive import AlteredError
 from birthright.findings.model import Document
 from birthright.scans.request import Judging
+from birthright.versioned import NOT_JSON, check_version, schema_in
 
 SCHEMA = "birthright.evidence/1"
 MANIFEST, SIGNATURE, PUBLIC_KEY = "manifest.json", "manifest.json.sig", "public-key.pem"
@@ -80,10 +81,6 @@ def page_lines(document: Document) -> tuple[PageSummary, ...]:
     return tuple(PageSummary(line.id, line.sha256 or "", line.parameters) for line in document.policies)
 
 
-class _Versioned(msgspec.Struct):
-    schema: str
-
-
 def encode(manifest: Manifest) -> bytes:
     """Write it; the same manifest gives the same bytes."""
     return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
@@ -97,17 +94,15 @@ def sums(files: tuple[ManifestEntry, ...]) -> bytes:
 def decode(data: bytes, path: str) -> Manifest:
     """Read it. Raises UsageError if it is none or of a newer birthright, AlteredError if it is damaged."""
     try:
-        kind, _, version = msgspec.json.decode(data, type=_Versioned).schema.partition("/")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        schema = schema_in(data)
+    except NOT_JSON:
         raise AlteredError(f"{MANIFEST} cannot be read") from None
-    own, _, newest = SCHEMA.partition("/")
-    if kind != own or not re.fullmatch(r"[0-9]{1,9}", version, re.ASCII):
-        raise UsageError(f"{path} is no bundle of birthright's", "'birthright evidence' makes them")
-    if int(version) > int(newest):
-        raise UsageError(f"{path} was made by a newer birthright", "upgrade birthright")
+    other = UsageError(f"{path} is no bundle of birthright's", "'birthright evidence' makes them")
+    newer = UsageError(f"{path} was made by a newer birthright", "upgrade birthright")
+    check_version(schema, SCHEMA, other, newer)
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise AlteredError(f"{MANIFEST} cannot be read: {error}") from None
     _check_files(manifest.files)
     return manifest

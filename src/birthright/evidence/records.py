@@ -8,6 +8,7 @@ import msgspec
 from birthright.evidence.archive import AlteredError
 from birthright.evidence.manifest import JOURNAL, JournalSummary
 from birthright.text import counted
+from birthright.versioned import NOT_JSON
 
 if TYPE_CHECKING:
     from birthright.evidence.masking import Mask
@@ -76,6 +77,6 @@ def _decoded(text: bytes, kind: type[Any]) -> Any:  # noqa: ANN401 - an instance
     try:
         if msgspec.json.encode(msgspec.json.decode(text)) == text:
             return msgspec.json.decode(text, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NOT_JSON:
         pass
     raise AlteredError(f"{JOURNAL} cannot be read")

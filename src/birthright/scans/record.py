@@ -25,6 +25,7 @@ import msgspec
 
 from birthright.errors import StoreError, UsageError
 from birthright.scans.store import FolderStore, Store
+from birthright.versioned import NOT_JSON, check_version, schema_in, version_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -203,7 +204,7 @@ def facts_files(folder: Path) -> dict[str, list[Path]]:
     if place.stat(INFO) is None and place.stat(ASKED) is None:
         return _files_in(folder)
     info = read_info(place)
-    if _version(info.schema) == _FIRST:
+    if version_of(info.schema, SCHEMA) == _FIRST:
         return _files_in(folder)
     files: dict[str, list[Path]] = {table: [] for table in TABLES}
     for part in info.parts:
@@ -233,25 +234,11 @@ def load_tables(folder: Path) -> "dict[str, pa.Table]":
 
 
 def _check_version(data: bytes, path: str) -> None:
-    """Refuse what is no scan's file, or another birthright's. Raises UsageError, StoreError."""
-    schema = msgspec.json.decode(data, type=_Versioned).schema
-    if _version(schema) is None:
-        raise StoreError(f"{path} is damaged: its schema is not {SCHEMA.partition('/')[0]}", "scan again")
-    if (_version(schema) or 0) > (_version(SCHEMA) or 0):
-        raise UsageError(f"{path} was written by a newer birthright", "upgrade birthright")
-
-
-class _Versioned(msgspec.Struct):
-    """The one field that every version has."""
-
-    schema: str
-
-
-def _version(schema: str) -> int | None:
-    kind, _, version = schema.partition("/")
-    if kind != SCHEMA.partition("/")[0] or not re.fullmatch(r"[0-9]{1,9}", version, re.ASCII):
-        return None
-    return int(version)
+    """Refuse what is not a scan's file, or a newer birthright's. Raises UsageError, StoreError."""
+    kind = SCHEMA.partition("/")[0]
+    damaged = StoreError(f"{path} is damaged: its schema is not {kind}", "scan again")
+    newer = UsageError(f"{path} was written by a newer birthright", "upgrade birthright")
+    check_version(schema_in(data), SCHEMA, damaged, newer)
 
 
 def _decode(data: bytes, kind: type[T], path: str) -> T:
@@ -260,7 +247,7 @@ def _decode(data: bytes, kind: type[T], path: str) -> T:
         if kind is ScanInfo:
             _check_version(data, path)
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise StoreError(f"{path} is damaged: {error}", "scan again") from error
 
 

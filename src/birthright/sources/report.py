@@ -19,6 +19,7 @@ import msgspec
 from birthright.errors import AnswerError
 from birthright.facts.answers import ROOT_NAME, CredentialReport, LastUse, ReportSlot, ReportUser
 from birthright.times import parse_instant
+from birthright.versioned import NOT_JSON
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -337,7 +338,7 @@ def _parse_envelope(data: bytes) -> CredentialReport:
     """Open the JSON envelope; its time is ISO 8601 or, by a setting of the CLI, an epoch number."""
     try:
         envelope = msgspec.json.decode(data, type=_Envelope, strict=False)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise AnswerError(f"not the JSON of a credential report: {error}", _HINT) from None
     if envelope.report_format != "text/csv":
         raise AnswerError(f"the report's format is {visible(envelope.report_format)}", _HINT)

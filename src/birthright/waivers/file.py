@@ -26,6 +26,7 @@ import msgspec
 from birthright.errors import UsageError
 from birthright.text import printable
 from birthright.times import now
+from birthright.versioned import check_version
 
 if TYPE_CHECKING:
     import yaml
@@ -213,12 +214,10 @@ def _entries(root: "yaml.Node | None", origin: str) -> "list[yaml.Node]":
 
 
 def _check_schema(node: "yaml.Node", origin: str, hint: str) -> None:
-    kind, _, version = SCHEMA.partition("/")
-    found_kind, _, found = str(node.value).partition("/")
-    if found_kind != kind or not re.fullmatch(r"[0-9]{1,9}", found, re.ASCII):
-        raise UsageError(f"{_at(node, origin)}: holds no waivers: its schema is {_shown(node.value)}", hint)
-    if int(found) > int(version):
-        raise UsageError(f"{_at(node, origin)}: written for a newer birthright", "upgrade birthright")
+    found = str(node.value)
+    other = UsageError(f"{_at(node, origin)}: holds no waivers: its schema is {_shown(found)}", hint)
+    newer = UsageError(f"{_at(node, origin)}: written for a newer birthright", "upgrade birthright")
+    check_version(found, SCHEMA, other, newer)
 
 
 def fields_of(node: "yaml.MappingNode", place: str) -> "dict[str, yaml.Node]":
