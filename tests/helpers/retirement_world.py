@@ -27,7 +27,6 @@ from birthright.retirement.engine.state_machine import Result, advance
 from birthright.retirement.engine.task import RunContext
 from birthright.retirement.engine.undo import undo
 from birthright.retirement.handover import foreign
-from birthright.retirement.handover.registry import destination
 from birthright.retirement.journal.journal import Journal
 from birthright.retirement.journal.opening import open_journal
 from birthright.retirement.model import KeyFacts, PlanRef, Retirement, Terms
@@ -352,7 +351,6 @@ class World:
             stopping=lambda: False,
             holder=name,
             lease=LEASE,
-            destination=destination,
         )
 
     def tell(self, what: str) -> None:

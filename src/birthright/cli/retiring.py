@@ -42,7 +42,6 @@ class Retiring:
         from birthright.retirement.engine.accounts import AccountDirectory, RetiringRole
         from birthright.retirement.engine.run import Stop, holder
         from birthright.retirement.engine.task import RunContext
-        from birthright.retirement.handover.registry import destination
         from birthright.times import parse_duration
 
         self.settings = settings.retirement
@@ -59,7 +58,6 @@ class Retiring:
             stopping=self.stop.is_set,
             holder=holder(),
             lease=parse_duration(settings.retirement.lease),
-            destination=destination,
             own_key_ids=frozenset(own_keys(options["profile"] or scan.profile)),
         )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from birthright.retirement.handover.registry import actions
+from birthright.retirement.handover.registry import parse_spec
 
 _RETIRE = ("iam:DeleteAccessKey", "iam:GetAccessKeyLastUsed", "iam:ListAccessKeys", "iam:UpdateAccessKey")
 _ROTATE = "iam:CreateAccessKey"
@@ -25,8 +25,8 @@ def retire_policy(
     users = f"arn:{partition}:iam::{account_id}:user/*"
     on_users = {*_RETIRE, *((_ROTATE,) if rotate else ()), *((_ANNOTATE,) if annotate else ())}
     needed = {(action, users) for action in on_users}
-    for spec in handovers if rotate else ():
-        needed |= {(action, _filled(pattern, partition, account_id)) for action, pattern in actions(spec)}
+    for kind, rest in map(parse_spec, handovers if rotate else ()):
+        needed |= {(name, _filled(pattern, partition, account_id)) for name, pattern in kind.actions(rest)}
     return {"Version": "2012-10-17", "Statement": _statements(needed, users)}
 
 

@@ -15,7 +15,6 @@ from birthright.retirement.engine.accounts import AccountDirectory, RetiringRole
 from birthright.retirement.engine.run import Job, Stop, run_all
 from birthright.retirement.engine.state_machine import Result, advance
 from birthright.retirement.engine.task import RetirementTask, RunContext
-from birthright.retirement.handover.registry import destination
 from birthright.retirement.journal.journal import Journal
 from birthright.retirement.journal.opening import open_journal
 from birthright.retirement.model import KeyFacts, PlanRef, Retirement, Terms
@@ -86,7 +85,6 @@ class Fleet:
             stopping=self.stop.is_set,
             holder="a test",
             lease=LEASE,
-            destination=destination,
         )
 
     def switched(self) -> Counter[str]:

@@ -4,6 +4,7 @@ import shlex
 
 import pytest
 
+from birthright.retirement.handover.interface import AwsCliExample
 from birthright.retirement.planning import aws_cli
 
 HOSTILE = ("$(touch x)", "a b", "it's", "`x`", "a;b", "a\nb", "*", "")
@@ -14,7 +15,8 @@ def test_a_value_is_one_word(value: str) -> None:
     """A user's name, a description and a destination reach the AWS CLI as they are."""
     disable = shlex.split(aws_cli.disable(value, "AKIA"))
     describe = shlex.split(aws_cli.describe("ann", "AKIA", value))
-    hand_over = shlex.split(aws_cli.hand_over("ssm", "/x/{user_name}", {"user_name": value}))
+    example = AwsCliExample("ssm", "put-parameter", "name", "value")
+    hand_over = shlex.split(aws_cli.hand_over(example, f"/x/{value}"))
     assert disable[2:5] == ["update-access-key", "--user-name", value]
     assert disable[5:] == ["--access-key-id", "AKIA", "--status", "Inactive"]
     assert describe[-2:] == ["--tags", f"Key=AKIA,Value={value}"]

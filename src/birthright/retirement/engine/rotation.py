@@ -34,6 +34,7 @@ from birthright.retirement.engine.preconditions import (
 from birthright.retirement.engine.removal import switch_off
 from birthright.retirement.engine.task import Paused, RetirementTask
 from birthright.retirement.handover.interface import DeliveredSecret, NewSecret
+from birthright.retirement.handover.registry import slot
 from birthright.retirement.model import Intent, Replacement
 from birthright.secret import Secret
 from birthright.times import format_duration, format_instant
@@ -66,12 +67,9 @@ def replace(work: RetirementTask) -> None:
 
 
 def _require_own_place(work: RetirementTask, where: str) -> None:
-    """Stop if another user's new secret was handed over to the same place: this one would push it out.
-
-    A program knows by itself where each one goes.
-    """
+    """Stop if another user's new secret was handed over to the same place: this one would push it out."""
     r = work.retirement
-    if (r.handover or "").partition(":")[0].strip() == "command":
+    if slot(r.handover or "", r.account_id, where) is None:
         return
     for other in work.tools.journal.find(account=r.account_id):
         taken = other.replacement is not None and other.replacement.destination == where

@@ -21,6 +21,7 @@ from birthright.errors import HandoverError, LockedError, ReadError, UncertainEr
 from birthright.retirement.engine.accounts import RetiringAccount
 from birthright.retirement.engine.iam import Go, Iam
 from birthright.retirement.handover.interface import Destination, Owner
+from birthright.retirement.handover.registry import destination, parse_spec
 from birthright.retirement.journal.journal import Journal, Lock, Record
 from birthright.retirement.model import Intent, Retirement, State
 
@@ -28,7 +29,6 @@ T = TypeVar("T")
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
-_OF_THIS_MACHINE = frozenset({"age", "command", "profile"})
 # A call that was announced longer ago is not made any more: what it would do may not be right by now.
 FRESH = timedelta(seconds=10)
 # Nor one that rests on a look at AWS longer ago than this: a process can be held up at any point.
@@ -52,7 +52,7 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True):
 
     now: AWS's time, UTC. sleep: seconds; returns early when the run is told to stop. stopping: whether
     it is. holder: who holds the locks, for people. own_key_ids: the long-lived keys behind the
-    credentials in use, which are left alone. destination: finds the place of a new secret.
+    credentials in use, which are left alone.
     """
 
     journal: Journal
@@ -61,7 +61,6 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True):
     stopping: Callable[[], bool]
     holder: str
     lease: timedelta
-    destination: Callable[[str, Owner], Destination]
     own_key_ids: frozenset[str] = frozenset()
 
 
@@ -87,13 +86,12 @@ class RetirementTask:
 
     def here(self) -> str:
         """Name what the destination rests on without saying so: this machine and folder, or the Region."""
-        kind = (self.retirement.handover or "").partition(":")[0].strip()
-        if kind in _OF_THIS_MACHINE:
-            try:
-                return " ".join((socket.gethostname(), str(Path.home()), str(Path.cwd())))
-            except (OSError, RuntimeError):
-                raise UsageError("the working folder or the home is not there", "run it elsewhere") from None
-        return str(self.account.client("secretsmanager").meta.region_name)
+        if parse_spec(self.retirement.handover or "")[0].scope == "aws":
+            return str(self.account.client("secretsmanager").meta.region_name)
+        try:
+            return " ".join((socket.gethostname(), str(Path.home()), str(Path.cwd())))
+        except (OSError, RuntimeError):
+            raise UsageError("the working folder or the home is not there", "run it elsewhere") from None
 
     def now(self) -> datetime:
         """Return the present by AWS's clock, UTC."""
@@ -112,7 +110,7 @@ class RetirementTask:
             user_arn=r.user_arn,
             client=self._locked_client if writing else self.account.client,
         )
-        return self.tools.destination(r.handover or "", owner)
+        return destination(r.handover or "", owner)
 
     def record(
         self, kind: str, call: str = "", request_id: str = "", *, seen: dict[str, object] | None = None,

@@ -14,7 +14,13 @@ from birthright.atomic import make_directories, write_atomically
 from birthright.errors import HandoverError, UsageError
 from birthright.retirement.handover.folders import check_writable
 from birthright.retirement.handover.foreign import files
-from birthright.retirement.handover.interface import DeliveredSecret, Destination, NewSecret, Owner
+from birthright.retirement.handover.interface import (
+    DeliveredSecret,
+    Destination,
+    DestinationType,
+    NewSecret,
+    Owner,
+)
 from birthright.retirement.handover.template import check_template, expanded, for_key, has_key, path_for_owner
 from birthright.retirement.handover.value import stored_value
 from birthright.secret import Secret
@@ -38,11 +44,6 @@ def destination(rest: str, owner: Owner) -> Destination:
     """Name one user's file. Raises UsageError if the user's name would lead to another folder."""
     recipients, path = _parts(rest)
     return _File(owner, recipients, expanded(path_for_owner(path, owner)))
-
-
-def actions(rest: str) -> tuple[tuple[str, str], ...]:  # noqa: ARG001 - every kind is asked the same
-    """Return nothing: AWS has no part in it."""
-    return ()
 
 
 def _parts(rest: str) -> tuple[tuple[str, ...], str]:
@@ -117,3 +118,6 @@ class _File(msgspec.Struct, frozen=True):
 
 def _where(path: str) -> str:
     return f"age-encrypted file {path}"
+
+
+KIND = DestinationType(name="age", scope="machine", check=check, destination=destination)

@@ -17,7 +17,13 @@ import msgspec
 
 from birthright.errors import HandoverError, UsageError
 from birthright.retirement.handover.foreign import files
-from birthright.retirement.handover.interface import DeliveredSecret, Destination, NewSecret, Owner
+from birthright.retirement.handover.interface import (
+    DeliveredSecret,
+    Destination,
+    DestinationType,
+    NewSecret,
+    Owner,
+)
 from birthright.retirement.handover.template import check_template, for_key, for_owner
 from birthright.retirement.handover.value import told_value
 from birthright.secret import Secret
@@ -51,11 +57,6 @@ def destination(rest: str, owner: Owner) -> Destination:
             )
     program = os.path.expanduser(filled[0])  # noqa: PTH111 - a Path drops the ./ that says "here"
     return _Command(owner, (program, *filled[1:]))
-
-
-def actions(rest: str) -> tuple[tuple[str, str], ...]:  # noqa: ARG001 - every kind is asked the same
-    """Return nothing: AWS has no part in it."""
-    return ()
 
 
 def _words(rest: str) -> tuple[str, ...]:
@@ -165,3 +166,6 @@ def _gives_away(line: str, secret: str) -> bool:
 def _bare(text: str) -> str:
     """Leave letters and digits only, so that quoting and case hide nothing."""
     return "".join(letter for letter in text if letter.isalnum()).casefold()
+
+
+KIND = DestinationType(name="command", scope="program", check=check, destination=destination)

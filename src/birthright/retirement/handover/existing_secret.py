@@ -10,7 +10,14 @@ import msgspec
 
 from birthright.errors import HandoverError, UsageError
 from birthright.retirement.handover.foreign import patiently, region_of
-from birthright.retirement.handover.interface import DeliveredSecret, Destination, NewSecret, Owner
+from birthright.retirement.handover.interface import (
+    AwsCliExample,
+    DeliveredSecret,
+    Destination,
+    DestinationType,
+    NewSecret,
+    Owner,
+)
 from birthright.retirement.handover.secret_versions import describe, has_version, put
 from birthright.retirement.handover.template import arn_part, check_template, for_owner, has_key, plain
 
@@ -97,3 +104,13 @@ class _Existing(msgspec.Struct, frozen=True):
     def holds(self, access_key_id: str, token: str) -> bool | None:  # noqa: ARG002 - the token is enough
         """Whether the secret has the version named by the token. Raises HandoverError, uncertain."""
         return patiently(lambda: has_version(describe(self.owner, self.secret), token))
+
+
+KIND = DestinationType(
+    name="existing-secret",
+    scope="aws",
+    aws_cli=AwsCliExample("secretsmanager", "put-secret-value", "secret_id", "secret_string"),
+    check=check,
+    destination=destination,
+    actions=actions,
+)

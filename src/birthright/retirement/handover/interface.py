@@ -1,7 +1,7 @@
 """What every destination of a new secret can do. Destinations import this, and never each other."""
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -58,20 +58,35 @@ class Destination(Protocol):
         ...
 
 
-class DestinationType(Protocol):
-    """One kind of destination, a module: `rest` is what follows `KIND:` in a spec."""
+Scope = Literal["aws", "machine", "program"]
 
-    def check(self, rest: str) -> None:
-        """Refuse what can never work, whoever the owner is. Raises UsageError."""
-        ...
 
-    def destination(self, rest: str, owner: Owner) -> Destination:
-        """Make the destination of one user; asks nobody. Raises UsageError."""
-        ...
+class AwsCliExample(msgspec.Struct, frozen=True):
+    """How the AWS CLI stores a secret there: the options that take its name, fixed values, and its value."""
 
-    def actions(self, rest: str) -> tuple[tuple[str, str], ...]:
-        """Return the IAM actions needed, each with the pattern of the ARNs it is needed on.
+    service: str
+    operation: str
+    name: str
+    value: str
+    fixed: Mapping[str, str] = {}
 
-        A pattern is `*`, or an ARN that may hold `{partition}` and `{account_id}`.
-        """
-        ...
+
+class DestinationType(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of destination. A spec is `NAME:REST`; `rest` is what follows the colon.
+
+    name: what specs begin with. scope: whether its places are in the user's AWS account, on this machine,
+    or known to a program of the user's own only. default: what an empty `rest` stands for.
+    aws_cli: how to do it by hand; None where the AWS CLI cannot.
+    check: refuses what can never work, whoever the owner is. Raises UsageError.
+    destination: makes the destination of one user; asks nobody. Raises UsageError.
+    actions: the IAM actions needed, each with the pattern of the ARNs it is needed on. A pattern is `*`,
+    or an ARN that may hold `{partition}` and `{account_id}`.
+    """
+
+    name: str
+    scope: Scope
+    check: Callable[[str], None]
+    destination: Callable[[str, Owner], Destination]
+    actions: Callable[[str], tuple[tuple[str, str], ...]] = lambda _: ()
+    default: str = ""
+    aws_cli: AwsCliExample | None = None

@@ -20,7 +20,13 @@ from birthright.errors import HandoverError, UsageError
 from birthright.retirement.handover.credentials_file import KEY_ID, read_profiles, with_key
 from birthright.retirement.handover.folders import check_writable
 from birthright.retirement.handover.foreign import ask, files
-from birthright.retirement.handover.interface import DeliveredSecret, Destination, NewSecret, Owner
+from birthright.retirement.handover.interface import (
+    DeliveredSecret,
+    Destination,
+    DestinationType,
+    NewSecret,
+    Owner,
+)
 from birthright.retirement.handover.template import (
     check_template,
     expanded,
@@ -198,3 +204,6 @@ def _sweep(folder: Path) -> None:
                 and KEY_ID.encode() in left.read_bytes()
             ):
                 left.unlink()
+
+
+KIND = DestinationType(name="profile", scope="machine", check=check, destination=destination, actions=actions)

@@ -1,7 +1,7 @@
 """All kinds of destinations, and the one line of text that names one: `KIND:REST`.
 
 Such a line is called a spec. It is the same in birthright.toml, on the command line and in plans. A new
-kind is a module here that is a `DestinationType`, and one line in KINDS.
+kind is a module here with a `KIND`, and its name in the line below.
 """
 
 from fnmatch import fnmatchcase
@@ -10,14 +10,28 @@ from birthright.errors import UsageError
 from birthright.retirement.handover import age, command, existing_secret, profile, secrets_manager, ssm
 from birthright.retirement.handover.interface import Destination, DestinationType, Owner
 
-KINDS: dict[str, DestinationType] = {
-    "secrets-manager": secrets_manager,
-    "existing-secret": existing_secret,
-    "ssm": ssm,
-    "age": age,
-    "profile": profile,
-    "command": command,
-}
+_MODULES = (secrets_manager, existing_secret, ssm, age, profile, command)
+KINDS: dict[str, DestinationType] = {module.KIND.name: module.KIND for module in _MODULES}
+DEFAULT_SPEC = f"{secrets_manager.KIND.name}:{secrets_manager.KIND.default}"
+
+
+def parse_spec(spec: str) -> tuple[DestinationType, str]:
+    """Return the kind and the rest of a spec that can work. Raises UsageError.
+
+    What the spec says is not repeated: it may hold a secret by mistake.
+    """
+    if not spec.isprintable():
+        raise UsageError("a hand-over destination is one line of text without control characters")
+    name, _, rest = spec.partition(":")
+    kind = KINDS.get(name.strip())
+    if kind is None:
+        raise UsageError(
+            f"{name[:20]!r} is no kind of hand-over destination",
+            f"write KIND:REST, where KIND is {', '.join(KINDS)}",
+        )
+    rest = rest.strip() or kind.default
+    kind.check(rest)
+    return kind, rest
 
 
 def destination(spec: str, owner: Owner) -> Destination:
@@ -25,15 +39,19 @@ def destination(spec: str, owner: Owner) -> Destination:
 
     Raises UsageError for a bad spec, and for a user whose name cannot stand in it.
     """
-    kind, rest = _read(spec)
-    kind.check(rest)
+    kind, rest = parse_spec(spec)
     return kind.destination(rest, owner)
 
 
-def check_spec(spec: str) -> None:
-    """Refuse a spec that can never work, whoever the user is. Raises UsageError."""
-    kind, rest = _read(spec)
-    kind.check(rest)
+def slot(spec: str, account_id: str, where: str) -> tuple[str, str] | None:
+    """Name the place that holds one new secret at a time; None for a program: it knows where each one goes.
+
+    where: the destination in words. Raises UsageError for a bad spec.
+    """
+    scope = parse_spec(spec)[0].scope
+    if scope == "program":
+        return None
+    return "" if scope == "machine" else account_id, where
 
 
 def spec_for(user_name: str, handover: str | dict[str, str]) -> str:
@@ -48,29 +66,5 @@ def spec_for(user_name: str, handover: str | dict[str, str]) -> str:
             return spec
     raise UsageError(
         f"[retirement.handover] says nothing about user {user_name}",
-        'add a line for it, or a last one for everybody else: "*" = "secrets-manager:birthright/{user_name}"',
+        f'add a line for it, or a last one for everybody else: "*" = "{DEFAULT_SPEC}"',
     )
-
-
-def actions(spec: str) -> tuple[tuple[str, str], ...]:
-    """Return the IAM actions a spec needs, each with the pattern of the ARNs it is needed on.
-
-    A pattern is `*`, or an ARN that may hold `{partition}` and `{account_id}`. Raises UsageError.
-    """
-    kind, rest = _read(spec)
-    kind.check(rest)
-    return kind.actions(rest)
-
-
-def _read(spec: str) -> tuple[DestinationType, str]:
-    """Take a spec apart. What it says is not repeated: somebody may have put a secret there."""
-    if not spec.isprintable():
-        raise UsageError("a hand-over destination is one line of text without control characters")
-    name, _, rest = spec.partition(":")
-    kind = KINDS.get(name.strip())
-    if kind is None:
-        raise UsageError(
-            f"{name[:20]!r} is no kind of hand-over destination",
-            f"write KIND:REST, where KIND is {', '.join(KINDS)}",
-        )
-    return kind, rest.strip()

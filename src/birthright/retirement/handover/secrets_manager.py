@@ -10,7 +10,14 @@ import msgspec
 
 from birthright.errors import HandoverError, UsageError
 from birthright.retirement.handover.foreign import patiently, request_id, tell
-from birthright.retirement.handover.interface import DeliveredSecret, Destination, NewSecret, Owner
+from birthright.retirement.handover.interface import (
+    AwsCliExample,
+    DeliveredSecret,
+    Destination,
+    DestinationType,
+    NewSecret,
+    Owner,
+)
 from birthright.retirement.handover.secret_versions import describe, has_version, put
 from birthright.retirement.handover.tags import is_for, tags_of
 from birthright.retirement.handover.template import (
@@ -23,7 +30,6 @@ from birthright.retirement.handover.template import (
 )
 from birthright.retirement.handover.value import stored_value
 
-DEFAULT_NAME = "birthright/{user_name}"
 _SERVICE = "secretsmanager"
 _ALLOWED = re.compile(r"[A-Za-z0-9/_+=.@-]*")
 _LONGEST = 512
@@ -38,14 +44,14 @@ def check(rest: str) -> None:
 
 def destination(rest: str, owner: Owner) -> Destination:
     """Name one user's secret. Raises UsageError if the user's name cannot stand in it."""
-    name = for_owner(rest or DEFAULT_NAME, owner)
+    name = for_owner(rest, owner)
     _check_name(plain(name))
     return _Secret(owner, name)
 
 
 def actions(rest: str) -> tuple[tuple[str, str], ...]:
     """Return the actions needed; Secrets Manager adds a hyphen and six characters to every name."""
-    name = arn_part(rest or DEFAULT_NAME)
+    name = arn_part(rest)
     resource = f"arn:{{partition}}:{_SERVICE}:*:{{account_id}}:secret:{name}-??????"
     return tuple((f"{_SERVICE}:{action}", resource) for action in _ACTIONS)
 
@@ -146,3 +152,14 @@ class _Secret(msgspec.Struct, frozen=True):
 
 def _where(name: str) -> str:
     return f"Secrets Manager secret {name}"
+
+
+KIND = DestinationType(
+    name="secrets-manager",
+    scope="aws",
+    default="birthright/{user_name}",
+    aws_cli=AwsCliExample(_SERVICE, "create-secret", "name", "secret_string"),
+    check=check,
+    destination=destination,
+    actions=actions,
+)

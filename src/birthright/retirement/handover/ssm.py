@@ -10,7 +10,14 @@ import msgspec
 
 from birthright.errors import HandoverError, UsageError
 from birthright.retirement.handover.foreign import ask, patiently, request_id, tell
-from birthright.retirement.handover.interface import DeliveredSecret, Destination, NewSecret, Owner
+from birthright.retirement.handover.interface import (
+    AwsCliExample,
+    DeliveredSecret,
+    Destination,
+    DestinationType,
+    NewSecret,
+    Owner,
+)
 from birthright.retirement.handover.tags import tags_of
 from birthright.retirement.handover.template import (
     arn_part,
@@ -184,3 +191,13 @@ def _description(access_key_id: str, owner: Owner) -> str:
 
 def _where(name: str) -> str:
     return f"SSM parameter {name}"
+
+
+KIND = DestinationType(
+    name="ssm",
+    scope="aws",
+    aws_cli=AwsCliExample("ssm", "put-parameter", "name", "value", {"type": "SecureString"}),
+    check=check,
+    destination=destination,
+    actions=actions,
+)

@@ -5,9 +5,9 @@ is joined to its option. No command holds a secret: what is not known yet is a w
 """
 
 import shlex
-from collections.abc import Mapping
 
-_DEFAULT_NAME = "birthright/{user_name}"
+from birthright.retirement.handover.interface import AwsCliExample
+
 NEW_KEY = "NEW_ACCESS_KEY_ID"
 _NEW_VALUE = "file://NEW_KEY.json"
 _NEW_PROFILE = "NEW_KEY"
@@ -57,21 +57,12 @@ def describe(user_name: str, access_key_id: str, text: str) -> str:
     return _command("iam", "tag-user", user_name=user_name, tags=f"Key={access_key_id},Value={text}")
 
 
-def hand_over(kind: str, name: str, values: Mapping[str, str]) -> str:
-    """Store the new key's JSON at a destination of AWS's; empty for one that the AWS CLI cannot write.
-
-    `values` are put into the placeholders of `name`.
-    """
-    name = name or _DEFAULT_NAME
-    for placeholder, value in {**values, "access_key_id": NEW_KEY}.items():
-        name = name.replace(f"{{{placeholder}}}", value)
-    if kind == "secrets-manager":
-        return _command("secretsmanager", "create-secret", name=name, secret_string=_NEW_VALUE)
-    if kind == "existing-secret":
-        return _command("secretsmanager", "put-secret-value", secret_id=name, secret_string=_NEW_VALUE)
-    if kind == "ssm":
-        return _command("ssm", "put-parameter", name=name, type="SecureString", value=_NEW_VALUE)
-    return ""
+def hand_over(example: AwsCliExample, name: str) -> str:
+    """Store the new key's JSON under a name, which may hold `{access_key_id}`."""
+    named = {example.name: name.replace("{access_key_id}", NEW_KEY)}
+    return _command(
+        example.service, example.operation, **named, **example.fixed, **{example.value: _NEW_VALUE}
+    )
 
 
 def _command(service: str, operation: str, **values: str) -> str:

@@ -26,7 +26,6 @@ PLAN_SCHEMA = "birthright.plan/1"
 
 _SUFFIX = 6
 _HAND_OVER = "hand the new secret over: "
-_FILES = frozenset({"age", "profile"})
 
 
 class PlannedStep(msgspec.Struct, frozen=True):
@@ -121,10 +120,10 @@ def _expiry(now: datetime, length: timedelta) -> datetime:
 
 
 def _check_handover(handover: str | dict[str, str]) -> None:
-    from birthright.retirement.handover.registry import check_spec
+    from birthright.retirement.handover.registry import parse_spec
 
     for spec in [handover] if isinstance(handover, str) else handover.values():
-        check_spec(spec)
+        parse_spec(spec)
 
 
 def _active(document: "Document") -> dict[str, int]:
@@ -160,14 +159,13 @@ def _each_its_place(candidates: Sequence[Candidate], items: Sequence[Item]) -> I
 
 
 def _place(item: Item) -> tuple[str, str] | None:
-    """Name the place of a rotation's new secret; None for a program, which knows where each one goes."""
+    """Name the place that a rotation's new secret has for itself."""
+    from birthright.retirement.handover.registry import slot
+
     if item.action != "rotate" or item.handover is None:
         return None
-    kind = item.handover.partition(":")[0].strip()
-    if kind == "command":
-        return None
     step = next(step.what for step in item.steps if step.what.startswith(_HAND_OVER))
-    return ("" if kind in _FILES else item.account_id), step
+    return slot(item.handover, item.account_id, step)
 
 
 def _item(key: Candidate, rules: Rules) -> Item:
@@ -229,7 +227,8 @@ def _why(key: Candidate, rules: Rules) -> str:
 def _handed_over(key: Candidate, handover: str | dict[str, str]) -> tuple[str, PlannedStep]:
     """Return where a user's new secret goes, as written, and the step. Raises UsageError."""
     from birthright.retirement.handover.interface import Owner
-    from birthright.retirement.handover.registry import destination, spec_for
+    from birthright.retirement.handover.registry import parse_spec, spec_for
+    from birthright.retirement.handover.template import for_owner
 
     spec = spec_for(key.user_name, handover)
     owner = Owner(
@@ -239,10 +238,10 @@ def _handed_over(key: Candidate, handover: str | dict[str, str]) -> tuple[str, P
         user_arn=key.user_arn,
         client=_no_client,
     )
-    where = destination(spec, owner).where
-    kind, _, name = spec.partition(":")
-    values = {"user_name": key.user_name, "account_id": key.account_id, "partition": key.partition}
-    return spec, _now(f"{_HAND_OVER}{where}", aws_cli.hand_over(kind.strip(), name.strip(), values))
+    kind, rest = parse_spec(spec)
+    where = kind.destination(rest, owner).where
+    by_hand = aws_cli.hand_over(kind.aws_cli, for_owner(rest, owner)) if kind.aws_cli else ""
+    return spec, _now(f"{_HAND_OVER}{where}", by_hand)
 
 
 def _no_client(service: str) -> NoReturn:

@@ -6,17 +6,18 @@ that are protected, waits that are shorter, and programs and files of this machi
 
 from birthright.aws.identifiers import UserArn, parse_user_arn
 from birthright.errors import PlanError, UsageError
-from birthright.retirement.handover.registry import spec_for
+from birthright.retirement.handover.registry import parse_spec, spec_for
 from birthright.retirement.planning.guards import protecting
 from birthright.retirement.planning.plan import Item, Plan
 from birthright.settings import RetirementSettings
 from birthright.times import format_duration, parse_duration
 
-_HERE = frozenset({"age", "command", "profile"})
-
 
 def vet(plan: Plan, settings: RetirementSettings, handover: str | None) -> None:
-    """Raise PlanError for a plan that goes beyond the settings; `handover` is one named for this run."""
+    """Raise PlanError for a plan that goes beyond the settings; `handover` is one named for this run.
+
+    Raises UsageError for a destination that can never work.
+    """
     for name in ("in_use", "quarantine", "quiet"):
         ours, theirs = parse_duration(getattr(settings, name)), getattr(plan.terms, name)
         if theirs < ours:
@@ -32,10 +33,12 @@ def _vet_item(item: Item, settings: RetirementSettings, handover: str | None) ->
         raise PlanError(f"the plan touches {item.user_name}, who is protected here", "plan again")
     if parse_user_arn(item.user_arn) != UserArn(item.partition, item.account_id, item.user_name):
         raise PlanError(f"the ARN {item.user_arn} is not that of user {item.user_name}", "plan again")
-    kind = (item.handover or "").partition(":")[0].strip()
-    if kind in _HERE and item.handover != _named_here(item.user_name, settings, handover):
+    spec = item.handover
+    if spec is None or parse_spec(spec)[0].scope == "aws":
+        return
+    if spec != _named_here(item.user_name, settings, handover):
         raise PlanError(
-            f"the plan hands {item.user_name}'s secret to {item.handover!r}, which nobody named here",
+            f"the plan hands {item.user_name}'s secret to {spec!r}, which nobody named here",
             "look at it; then name it in [retirement.handover], or with --handover",
         )
 
