@@ -15,9 +15,9 @@ import msgspec
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from birthright.aws.session import AwsSession
 from birthright.facts.model import Account
 from birthright.fleet import dask_engine as spread
+from birthright.fleet.account_access import AccountAccess
 from birthright.fleet.counts import ScanProgress
 from birthright.fleet.dask_engine import Task, _for_workers, read_batch, read_with, workers_at
 from birthright.fleet.listing import Batch
@@ -166,7 +166,7 @@ def test_what_a_batch_had_read_is_kept(box: Sandbox, tmp_path: Path) -> None:
     orders = msgspec.structs.replace(
         ManyAccounts(ORG), limits=msgspec.structs.replace(ManyAccounts(ORG).limits, working=1)
     )
-    task = msgspec.structs.replace(task_of(tmp_path, writer, asked), orders=orders)
+    task = msgspec.structs.replace(task_of(tmp_path, writer, asked), request=orders)
     box.faults.add("expired-token", action="AssumeRole", after=3)
     with entered(box), pytest.raises(BaseExceptionGroup):
         read_batch(msgspec.json.encode(task))
@@ -328,14 +328,14 @@ def test_workers_that_are_there_are_used_again(
     class Slow(Fleet):
         """Its list has two batches; the second comes once the first is counted."""
 
-        async def batches(self, session: AwsSession | None, partition: str) -> AsyncIterator[Batch]:
-            async for batch in super().batches(session, partition):
-                yield Batch(batch.asked[:3], batch.skipped)
+        async def batches(self, access: AccountAccess) -> AsyncIterator[Batch]:
+            async for batch in super().batches(access):
+                yield Batch(batch.targets[:3], batch.skipped)
                 async with asyncio.timeout(20):
                     while self.counts.done < 3 + len(batch.skipped):  # noqa: ASYNC110 - counts tell nobody
                         await asyncio.sleep(0.01)
                 counted_before_the_list.append(self.counts.done)
-                yield Batch(batch.asked[3:])
+                yield Batch(batch.targets[3:])
 
     async def work() -> None:
         async with workers_at("local:1") as client:

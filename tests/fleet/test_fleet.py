@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from birthright.aws.query_client import OPEN
 from birthright.aws.role import Role
 from birthright.errors import CredentialsError, ReadError, UsageError
 from birthright.facts.model import Account
-from birthright.fleet.account_access import AccountAccess
+from birthright.fleet.account_access import AccountAccess, open_access
 from birthright.fleet.accounts_file import load_accounts
 from birthright.fleet.target import Target
 from birthright.sandbox import Sandbox
@@ -345,8 +346,9 @@ def test_a_profile_that_was_refused_is_not_forgotten(box: Sandbox, tmp_path: Pat
     writer = begin(FolderStore(tmp_path), orders)
 
     async def only_list() -> None:
-        async for _ in fleet_of(writer, orders).batches(None, "aws"):
-            pass
+        async with open_access(orders) as access:
+            async for _ in fleet_of(writer, orders).batches(access):
+                pass
 
     with entered(box, **more) as patch:
         for name in own_keys(box):
@@ -363,16 +365,16 @@ def test_a_profile_that_was_refused_is_not_forgotten(box: Sandbox, tmp_path: Pat
 def test_an_outage_is_seen_by_a_profile_that_answered(box: Sandbox, tmp_path: Path) -> None:
     """Where every account has credentials of its own, those of one that answered ask again."""
     more = profiles(tmp_path, one=own_keys(box))
-    doors = AccountAccess(None, None, "aws")
-    asked = Target(Account(box.account_id), profile="one")
+    access = AccountAccess(ManyAccounts(AccountSelection(profiles=("one",))), OPEN)
+    target = Target(Account(box.account_id), profile="one")
     with entered(box, **more) as patch:
         for name in own_keys(box):
             patch.delenv(name)
-        go(doors.probe(asked))
+        go(access.probe(target))
         box.faults.add("malformed", action="GetCallerIdentity")
-        go(doors.probe(None))
+        go(access.probe(None))
         with pytest.raises(ReadError):
-            go(doors.probe(asked))
+            go(access.probe(target))
 
 
 def test_two_profiles_of_one_account_are_refused(box: Sandbox, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from fleet_helpers import environment_of, facts
         (ScanProgress(total=40, listed=True, done=3, calls=50, began=0), 1, "3 of 40 accounts"),
         (ScanProgress(total=40, listed=True, done=10, calls=500, began=0), 10,
          "10 of 40 accounts, 50 calls/s, about 30 s left"),
-        (ScanProgress(total=40, listed=True, done=10, troubled=2, calls=500, throttled=5, began=0), 10,
+        (ScanProgress(total=40, listed=True, done=10, incomplete=2, calls=500, throttled=5, began=0), 10,
          "10 of 40 accounts, 2 not read whole, 50 calls/s, 1.0% throttled, about 30 s left"),
         # What an earlier run had read says nothing of this one's speed.
         (ScanProgress(total=400, listed=True, before=300, done=310, calls=100, began=0), 10,
@@ -47,7 +47,7 @@ def test_accounts_are_counted() -> None:
     counts = ScanProgress()
     for status in ("ok", "skipped", "partial", "denied", "failed"):
         counts.add(facts("1" * 12, status=status))
-    assert (counts.done, counts.troubled) == (5, 3)
+    assert (counts.done, counts.incomplete) == (5, 3)
 
 
 def test_lines_where_nobody_watches(

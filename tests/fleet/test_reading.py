@@ -41,7 +41,7 @@ def test_no_more_at_work_than_allowed(working: int, begun: int, pauses: list[int
         at_work, open_now = at_work - 1, open_now - 1
         return facts(one.account.account_id)
 
-    async def keep(found: AccountFacts) -> None:
+    async def keep(_: Target, found: AccountFacts) -> None:
         done.append(found.coverage[0].account_id)
 
     accounts = ids(range(len(pauses)))
@@ -99,7 +99,7 @@ def test_a_slow_account_lends_its_place() -> None:
                         await turns.pause(0.01)
             return facts(one.account.account_id)
 
-        async def keep(found: AccountFacts) -> None:
+        async def keep(_: Target, found: AccountFacts) -> None:
             done.append(found.coverage[0].account_id)
             if len(done) == 9:
                 all_others.set()
@@ -122,7 +122,7 @@ def test_a_slow_store_holds_up_the_reading() -> None:
     async def work() -> None:
         writing = asyncio.Lock()
 
-        async def keep(_: AccountFacts) -> None:
+        async def keep(_: Target, _facts: AccountFacts) -> None:
             nonlocal kept, most
             async with writing:
                 for _turn in range(20):
@@ -145,7 +145,7 @@ def test_the_first_error_ends_the_others() -> None:
         await asyncio.sleep(60)
         return facts(one.account.account_id)
 
-    async def keep(_: AccountFacts) -> None:
+    async def keep(_: Target, _facts: AccountFacts) -> None:
         raise AssertionError
 
     async def work() -> None:

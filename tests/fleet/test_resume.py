@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from birthright.errors import ReadError, StoreError, UsageError
+from birthright.errors import StoreError, UsageError
 from birthright.sandbox import Sandbox
-from birthright.scans.record import find_scan, list_scans, list_unfinished, load_info, load_tables
-from birthright.scans.request import ConcurrencyLimits, ManyAccounts
+from birthright.scans.record import find_scan, list_scans, list_unfinished, load_info
+from birthright.scans.request import ManyAccounts
 from birthright.scans.store import FolderStore
 from birthright.scans.writer import ScanWriter
 from birthright.times import now
@@ -239,43 +239,6 @@ def test_a_file_that_is_gone_is_read_again(box: Sandbox, whole: dict[str, Any], 
     ran = run(box, tmp_path, "scan", "--resume", writer.info.id, *JSON)
     assert document(ran.out) == whole
     check_whole(tmp_path, writer.info.id)
-
-
-@pytest.mark.usefixtures("soon")
-def test_an_outage_ends_the_scan_and_is_not_kept(tmp_path: Path) -> None:
-    """When nobody can be entered any more the scan ends; what was not answered is asked again by a resume."""
-    with Sandbox.create(users=2, accounts=120, cases=False).running() as box:
-        writer = begin(FolderStore(tmp_path), ManyAccounts(ORG), AS_OF)
-        box.faults.add("service-failure", action="AssumeRole", after=30)
-        with entered(box), pytest.raises(ReadError, match="50 accounts in a row could not be entered"):
-            go(fleet_of(writer, ManyAccounts(ORG, limits=ConcurrencyLimits(working=8))).read())
-        kept = writer.read_so_far()
-        assert 0 < len(kept) <= 40
-        box.faults.clear()
-        resumed = ScanWriter.resume(FolderStore(tmp_path), writer.info.id)
-        with entered(box):
-            go(fleet_of(resumed, ManyAccounts(ORG)).read())
-    info = resumed.finish()
-    assert info.complete
-    assert len(resumed_accounts(tmp_path, info.id)) == 120
-
-
-@pytest.mark.usefixtures("soon")
-def test_a_few_accounts_that_fail_are_no_outage(tmp_path: Path) -> None:
-    """Accounts that cannot be entered, fewer than fifty in a row, are recorded as failed."""
-    with Sandbox.create(users=2, accounts=20, cases=False).running() as box:
-        writer = begin(FolderStore(tmp_path), ManyAccounts(ORG), AS_OF)
-        box.faults.add("service-failure", action="AssumeRole")
-        with entered(box):
-            go(fleet_of(writer, ManyAccounts(ORG)).read())
-    info = writer.finish()
-    assert not info.complete
-    assert len(resumed_accounts(tmp_path, info.id)) == 20
-
-
-def resumed_accounts(folder: Path, scan_id: str) -> set[str]:
-    tables = load_tables(folder / "scans" / scan_id)
-    return set(tables["coverage"]["account_id"].to_pylist())
 
 
 def test_latest_is_the_scan_begun_last(tmp_path: Path, box: Sandbox) -> None:

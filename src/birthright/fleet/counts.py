@@ -9,7 +9,7 @@ from birthright.facts.model import AccountFacts
 
 @dataclass(slots=True)
 class ScanProgress:
-    """Accounts and calls so far. `total` grows until `listed`; `troubled` are accounts not read whole.
+    """Accounts and calls so far. `total` grows until `listed`; `incomplete` are accounts not read whole.
 
     `before` are those that an earlier run had read. `began` is by time.monotonic.
     """
@@ -18,7 +18,7 @@ class ScanProgress:
     listed: bool = False
     before: int = 0
     done: int = 0
-    troubled: int = 0
+    incomplete: int = 0
     calls: int = 0
     throttled: int = 0
     began: float = field(default_factory=time.monotonic)
@@ -27,10 +27,10 @@ class ScanProgress:
         """Count an account that is read."""
         self.add_sums(1, 0 if is_whole(facts.coverage) else 1, *_calls(facts))
 
-    def add_sums(self, done: int, troubled: int, calls: int, throttled: int) -> None:
+    def add_sums(self, done: int, incomplete: int, calls: int, throttled: int) -> None:
         """Count several accounts at once."""
         self.done += done
-        self.troubled += troubled
+        self.incomplete += incomplete
         self.calls += calls
         self.throttled += throttled
 

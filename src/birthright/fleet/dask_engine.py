@@ -22,16 +22,16 @@ import msgspec
 
 from birthright.errors import ReadError, UsageError
 from birthright.facts.model import AccountFacts
-from birthright.fleet.account_access import AccountAccess
+from birthright.fleet.account_access import AccountAccess, open_access
 from birthright.fleet.counts import ScanProgress
-from birthright.fleet.part_buffer import PartBuffer, part_name
-from birthright.fleet.reading import Reader, WorkerSlots, read_all
-from birthright.fleet.run import Fleet, opened
+from birthright.fleet.outage import is_failed, probed_by
+from birthright.fleet.part_buffer import part_name
+from birthright.fleet.reading import Keep, read_accounts
+from birthright.fleet.run import Fleet, Results
 from birthright.fleet.target import Target
 from birthright.scans.opening import open_store
 from birthright.scans.request import AccountSelection, ManyAccounts
 from birthright.scans.writer import ScanWriter
-from birthright.sources.account import SharedLimits
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -51,23 +51,29 @@ class Task(msgspec.Struct, frozen=True):
     store: str
     scan_id: str
     as_of: datetime
-    orders: ManyAccounts
-    asked: tuple[Target, ...]
+    request: ManyAccounts
+    targets: tuple[Target, ...]
 
 
-class Sums(msgspec.Struct, frozen=True):
-    """What a finished batch came to."""
+class BatchResult(msgspec.Struct, frozen=True):
+    """What came of a batch. The worker has kept the facts of the accounts that it could enter.
+
+    Those in `failed` are the coordinator's to keep: there may be an outage, and a worker may outlive a scan
+    that was ended by one. `entered` is an account that can be entered again.
+    """
 
     accounts: int
-    troubled: int
+    incomplete: int
     calls: int
     throttled: int
+    failed: tuple[AccountFacts, ...]
+    entered: Target | None
 
 
 async def read_spread(fleet: Fleet, where: str, store: str) -> None:
     """Read every account that is not read yet, at the workers of `where`: `local[:N]` or an address.
 
-    `store` is named so that a worker, wherever it stands, finds it.
+    `store` is a name by which a worker on any machine finds the store.
 
     Raises what `Fleet.read` raises, and UsageError if there are no such workers.
     """
@@ -78,55 +84,53 @@ async def read_spread(fleet: Fleet, where: str, store: str) -> None:
 async def read_with(client: "Client", fleet: Fleet, where: str, store: str) -> None:
     """Read every account that is not read yet, at the workers of `where`, to which `client` is connected.
 
-    Batches are begun, and their ends noticed, while the list of accounts is still being made.
+    Batches begin, and their results are taken, while the accounts are still being listed.
 
     Raises what `Fleet.read` raises.
     """
-    scan, orders = fleet.writer.info, _for_workers(fleet.orders, where)
-    gathering, futures = PartBuffer(fleet.writer), list["Future[bytes]"]()
-    async with opened(fleet.orders, _gate(fleet.orders)) as doors:
-        try:
-            async with gathering.running(), asyncio.TaskGroup() as group:
-                async for asked in _batches(fleet, doors, gathering):
-                    future = _submit(client, Task(store, scan.id, scan.as_of, orders, asked))
-                    futures.append(future)
-                    group.create_task(_finish(future, fleet.counts))
-        finally:
-            # A scheduler that was lost runs nothing any more.
-            with suppress(_dask().comm.CommClosedError):
-                await client.cancel(futures)
+    scan, request = fleet.writer.info, _for_workers(fleet.request, where)
+    futures = list["Future[bytes]"]()
+
+    async def engine(accounts: AsyncIterator[Target], _: AccountAccess, results: Results) -> None:
+        async with asyncio.TaskGroup() as group:
+            async for targets in _batches(accounts):
+                future = _submit(client, Task(store, scan.id, scan.as_of, request, targets))
+                futures.append(future)
+                group.create_task(_finish(future, fleet.counts, results))
+
+    try:
+        await fleet.read(engine)
+    finally:
+        # A scheduler that was lost runs nothing any more.
+        with suppress(_dask().comm.CommClosedError):
+            await client.cancel(futures)
 
 
-async def _batches(
-    fleet: Fleet, doors: AccountAccess, gathering: PartBuffer
-) -> AsyncIterator[tuple[Target, ...]]:
-    """Yield the accounts that are to be read as they are listed; keep what is known of the others."""
+async def _batches(accounts: AsyncIterator[Target]) -> AsyncIterator[tuple[Target, ...]]:
     waiting: list[Target] = []
-    async for batch in fleet.batches(doors.session, doors.partition):
-        for facts in batch.skipped:
-            fleet.counts.add(facts)
-            await gathering.put(facts)
-        waiting += batch.asked
-        while len(waiting) >= _BATCH:
-            yield tuple(waiting[:_BATCH])
-            del waiting[:_BATCH]
+    async for target in accounts:
+        waiting.append(target)
+        if len(waiting) >= _BATCH:
+            yield tuple(waiting)
+            waiting.clear()
     if waiting:
         yield tuple(waiting)
 
 
-def _for_workers(orders: ManyAccounts, where: str) -> ManyAccounts:
-    """Leave out what is this machine's, and what a batch says of its own accounts.
+def _for_workers(request: ManyAccounts, where: str) -> ManyAccounts:
+    """Leave out what belongs to this machine, and what a batch says of its own accounts.
 
     Workers of this machine share the calls that are allowed.
     """
-    # A task for profiles needs to know no more than that it is one.
-    orders = msgspec.structs.replace(orders, wanted=AccountSelection(profiles=orders.wanted.profiles[:1]))
+    # Of profiles a task needs to know only that there are some.
+    wanted = AccountSelection(profiles=request.wanted.profiles[:1])
+    request = msgspec.structs.replace(request, wanted=wanted)
     local = _LOCAL.fullmatch(where)
     if not local:
         # A profile is a file of this machine.
-        return msgspec.structs.replace(orders, profile=None)
-    calls = max(1, orders.limits.calls // _workers(local))
-    return msgspec.structs.replace(orders, limits=msgspec.structs.replace(orders.limits, calls=calls))
+        return msgspec.structs.replace(request, profile=None)
+    calls = max(1, request.limits.calls // _workers(local))
+    return msgspec.structs.replace(request, limits=msgspec.structs.replace(request.limits, calls=calls))
 
 
 def _workers(local: re.Match[str]) -> int:
@@ -134,39 +138,36 @@ def _workers(local: re.Match[str]) -> int:
 
 
 def read_batch(data: bytes) -> bytes:
-    """Read a batch, on a worker; takes a Task and returns its Sums, both in JSON."""
+    """Read a batch, on a worker; takes a Task and returns its BatchResult, both in JSON."""
     task = msgspec.json.decode(data, type=Task)
     counts = ScanProgress()
-    facts: list[AccountFacts] = []
-    # A place that cannot be written to is told before anything is read.
-    writer = ScanWriter.join(open_store(task.store, task.orders.profile), task.scan_id)
+    kept, failed = list[AccountFacts](), list[AccountFacts]()
+    entered: Target | None = None
+    # A store that cannot be written to fails before anything is read.
+    writer = ScanWriter.join(open_store(task.store, task.request.profile), task.scan_id)
+
+    async def keep(target: Target, facts: AccountFacts) -> None:
+        nonlocal entered
+        counts.add(facts)
+        (failed if is_failed(facts) else kept).append(facts)
+        entered = probed_by(target, facts) or entered
+
     try:
-        asyncio.run(_read(task, facts, counts))
+        asyncio.run(_read(task, keep))
     finally:
-        if facts:
-            writer.add(part_name(facts), facts)
-    return msgspec.json.encode(Sums(counts.done, counts.troubled, counts.calls, counts.throttled))
+        if kept:
+            writer.add(part_name(kept), kept)
+    sums = counts.done, counts.incomplete, counts.calls, counts.throttled
+    return msgspec.json.encode(BatchResult(*sums, tuple(failed), entered))
 
 
-async def _read(task: Task, facts: list[AccountFacts], counts: ScanProgress) -> None:
-    orders = task.orders
-    gate, turns = _gate(orders), WorkerSlots(orders.limits)
+async def _read(task: Task, keep: Keep) -> None:
+    async def targets() -> AsyncIterator[Target]:
+        for target in task.targets:
+            yield target
 
-    async def keep(found: AccountFacts) -> None:
-        counts.add(found)
-        facts.append(found)
-
-    async def asked() -> AsyncIterator[Target]:
-        for one in task.asked:
-            yield one
-
-    async with opened(orders, gate) as doors:
-        reader = Reader(doors, orders.options, task.as_of, SharedLimits(gate, turns.pause))
-        await read_all(asked(), reader.read, keep, turns)
-
-
-def _gate(orders: ManyAccounts) -> asyncio.Semaphore:
-    return asyncio.Semaphore(orders.limits.calls)
+    async with open_access(task.request) as access:
+        await read_accounts(targets(), access, task.request, task.as_of, keep)
 
 
 def _submit(client: "Client", task: Task) -> "Future[bytes]":
@@ -175,20 +176,21 @@ def _submit(client: "Client", task: Task) -> "Future[bytes]":
     return client.submit(read_batch, data, key=f"birthright-{name}", pure=False)
 
 
-async def _finish(future: "Future[bytes]", counts: ScanProgress) -> None:
-    """Wait for a batch, and count it. Raises what the worker raised, ReadError if it cannot be read."""
+async def _finish(future: "Future[bytes]", counts: ScanProgress, results: Results) -> None:
+    """Wait for a batch, and take its result. Raises what the worker raised, ReadError without a result."""
     from distributed import KilledWorker
     from distributed.comm.core import CommClosedError
 
     try:
         data = await cast("Awaitable[bytes]", future.result())
-        sums = msgspec.json.decode(data, type=Sums)
+        result = msgspec.json.decode(data, type=BatchResult)
     except KilledWorker as error:
         text = f"too many workers were lost over one batch: {error}"
         raise ReadError(text, "look at the workers' logs") from None
     except (CancelledError, CommClosedError):
         raise ReadError("the Dask scheduler was lost", "is its machine up? look at its log") from None
-    counts.add_sums(sums.accounts, sums.troubled, sums.calls, sums.throttled)
+    counts.add_sums(result.accounts, result.incomplete, result.calls, result.throttled)
+    await results.hold(result.failed, result.entered)
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ from birthright.sources.organization import Organization, Tree
 class Batch(msgspec.Struct, frozen=True):
     """Some accounts to read, and the facts of some that are not read, which say why."""
 
-    asked: tuple[Target, ...]
+    targets: tuple[Target, ...]
     skipped: tuple[AccountFacts, ...] = ()
 
 
@@ -88,7 +88,7 @@ class Listing:
         chosen = self._choice.of([one.account for one in asked], _no_tags)
         batch = self._batch([one for one in asked if one.account in chosen])
         failed = tuple(one for one in found if isinstance(one, AccountFacts))
-        return Batch(batch.asked, batch.skipped + failed)
+        return Batch(batch.targets, batch.skipped + failed)
 
     async def _of_profile(self, name: str) -> Target | AccountFacts:
         """Find out whose profile this is; one without usable credentials is an account nobody could read."""

@@ -1,68 +1,67 @@
-"""Tells many accounts that fail from an outage of everything."""
+"""Distinguishes many accounts that fail from an outage that affects all of them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from birthright.errors import CredentialsError, ReadError
 from birthright.facts.model import AccountFacts
 from birthright.fleet.target import Target
 
-_SILENT = 50
+_SUSPICIOUS = 50  # accounts
 
 Probe = Callable[[Target | None], Awaitable[None]]
 
 
-class Outage:
-    """Tells accounts that fail from an outage of everything, after which nothing need be asked any more.
+def is_failed(facts: AccountFacts) -> bool:
+    """Whether an account could not be entered, and did not say why."""
+    return all(line.status == "failed" for line in facts.coverage)
 
-    An account that could not even be entered is held back until another one answers. So what an outage
-    did not let anybody read is not kept as if it had been read, and is asked for again by a resumed scan.
-    Accounts that fail come last, as they are tried again, and a resumed scan may have no others left: so
-    many in a row are an outage only if `probe`, too, gets no answer.
+
+class Outage:
+    """Holds accounts that failed back until `probe` shows that AWS answers, or that there is an outage.
+
+    What an outage made unreadable must not be kept as read: a resumed scan reads it again. `probe` is called
+    for every fiftieth. The order in which accounts fail and answer proves nothing: those that fail finish
+    last, because they are retried, and workers report whole batches.
     """
 
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
-        self._silent: list[AccountFacts] = []
-        self._answered: Target | None = None
+        self._held: list[AccountFacts] = []
+        self._entered: Target | None = None
         self._probing = False
 
-    def heard(self, asked: Target, facts: AccountFacts) -> None:
-        """Remember an account that let us in, or said that it does not, for the probe to enter again."""
-        first = facts.coverage[0]
-        if asked.profile is not None or first.source == "AssumeRole":
-            self._answered = self._answered if _is_silent(facts) else asked
+    def note(self, entered: Target | None) -> None:
+        """Remember an account that was entered, for the probe to enter it again."""
+        self._entered = entered or self._entered
 
-    async def settled(self, facts: AccountFacts) -> list[AccountFacts]:
-        """Take an account's facts; return those that may be kept.
+    async def hold(self, failed: Sequence[AccountFacts]) -> list[AccountFacts]:
+        """Hold accounts back; return those that may be kept.
 
-        Raises ReadError if nobody answers, CredentialsError if it is because of the caller's credentials.
+        Raises ReadError in an outage, CredentialsError if the caller's credentials caused it.
         """
-        if all(line.status == "skipped" for line in facts.coverage):
-            # Nobody was asked.
-            return [facts]
-        if not _is_silent(facts):
-            return [*self.left(), facts]
-        self._silent.append(facts)
-        if len(self._silent) < _SILENT or self._probing:
+        self._held += failed
+        if len(self._held) < _SUSPICIOUS or self._probing:
             return []
-        self._probing = True
+        self._probing, last = True, self._held[-1].coverage[0].detail
         try:
-            await self._probe(self._answered)
+            await self._probe(self._entered)
         except CredentialsError:
             raise
         except ReadError as error:
-            detail = facts.coverage[0].detail
-            text = f"{_SILENT} accounts in a row could not be entered, the last one: {detail}"
+            text = f"{_SUSPICIOUS} accounts could not be entered, the last one: {last}"
             raise ReadError(text, error.hint) from error
         finally:
             self._probing = False
-        return self.left()
+        return self.release()
 
-    def left(self) -> list[AccountFacts]:
-        """Return what is held back, and hold it no more."""
-        silent, self._silent = self._silent, []
-        return silent
+    def release(self) -> list[AccountFacts]:
+        """Return the accounts that are held back, and hold them no more."""
+        held, self._held = self._held, []
+        return held
 
 
-def _is_silent(facts: AccountFacts) -> bool:
-    return all(line.status == "failed" for line in facts.coverage)
+def probed_by(target: Target, facts: AccountFacts) -> Target | None:
+    """Return the account if entering it again would prove something. The caller's own needs no call."""
+    if is_failed(facts):
+        return None
+    return target if target.profile is not None or facts.coverage[0].source == "AssumeRole" else None

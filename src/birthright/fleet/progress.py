@@ -39,8 +39,8 @@ def describe(counts: ScanProgress, now: float) -> str:
     seconds = max(now - counts.began, 1e-9)
     total = f"{counts.total}" if counts.listed else f"{counts.total} or more"
     words = [f"{counts.done} of {total} accounts"]
-    if counts.troubled:
-        words.append(f"{counts.troubled} not read whole")
+    if counts.incomplete:
+        words.append(f"{counts.incomplete} not read whole")
     if seconds >= _SOON and counts.calls:
         words.append(f"{counts.calls / seconds:.0f} calls/s")
     if counts.throttled:

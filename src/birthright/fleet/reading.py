@@ -18,7 +18,7 @@ from birthright.errors import AccessDeniedError, AnswerError, CredentialsError, 
 from birthright.facts.model import Account, AccountFacts, Coverage, Status
 from birthright.fleet.account_access import AccountAccess
 from birthright.fleet.target import Target
-from birthright.scans.request import ConcurrencyLimits, ReadOptions
+from birthright.scans.request import ConcurrencyLimits, ManyAccounts, ReadOptions
 from birthright.sources.account import AccountIdentity, AccountResult, SharedLimits, collect
 
 # Refused credentials among them: if they are our own, the next attempt finds that out.
@@ -26,6 +26,8 @@ _PASSING = (AnswerError, ThrottledError, CredentialsError)
 _ATTEMPTS = 3
 _BACK_OFF = 2.0  # seconds before an account is read a second time
 _LEAST_BUDGET = 20
+
+Keep = Callable[[Target, AccountFacts], Awaitable[None]]
 
 
 class WorkerSlots:
@@ -90,65 +92,65 @@ class Budget:
 
 
 class Reader:
-    """Reads one account after another, each with a line of coverage for everything that was asked."""
+    """Reads one account after another, each with a line of coverage for everything that was target."""
 
     def __init__(
-        self, doors: AccountAccess, options: ReadOptions, as_of: datetime, company: SharedLimits
+        self, access: AccountAccess, options: ReadOptions, as_of: datetime, limits: SharedLimits
     ) -> None:
-        self._doors = doors
+        self._access = access
         self._options = options
         self._as_of = as_of
-        self._company = company
+        self._limits = limits
         self._budget = Budget()
 
-    async def read(self, asked: Target) -> AccountFacts:
+    async def read(self, target: Target) -> AccountFacts:
         """Read an account; what passes is tried again. Raises CredentialsError: the caller's are no good."""
         self._budget.begin()
         attempt = 1
         while True:
-            collected = await self._once(asked)
+            collected = await self._once(target)
             # An account that hangs has been waited for long enough.
             hangs = any(isinstance(error, TimedOutError) for error in collected.errors)
             may_pass = not hangs and any(isinstance(error, _PASSING) for error in collected.errors)
             if not may_pass or attempt >= _ATTEMPTS or not self._budget.take():
-                await self._check_ours(asked, collected.errors)
+                await self._check_ours(target, collected.errors)
                 return collected.facts
-            await self._company.pause(_BACK_OFF * attempt)
+            await self._limits.pause(_BACK_OFF * attempt)
             attempt += 1
 
-    async def _check_ours(self, asked: Target, errors: Sequence[ReadError]) -> None:
+    async def _check_ours(self, target: Target, errors: Sequence[ReadError]) -> None:
         """Raise CredentialsError if it was the caller's credentials that were refused, not the account's.
 
         What they could not read must not be kept as if it had been the account's trouble.
         """
-        if asked.profile is None and any(isinstance(error, CredentialsError) for error in errors):
-            await self._doors.check()
+        if target.profile is None and any(isinstance(error, CredentialsError) for error in errors):
+            await self._access.check()
 
-    async def _once(self, asked: Target) -> AccountResult:
+    async def _once(self, target: Target) -> AccountResult:
         began = time.monotonic()
-        session = self._doors.open(asked)
+        session = self._access.open(target)
         if not isinstance(session, RoleSession):
-            return await self._collect(asked, session)
+            return await self._collect(target, session)
         try:
             await session.credentials()
         except CredentialsError:
             # Not this account's fault: no other could be read either.
             raise
         except ReadError as error:
-            return _refused(self._entered(asked.account, session, began), error)
-        entered = self._entered(asked.account, session, began)
-        return _with(entered, await self._collect(asked, session))
+            return _refused(self._entered(target.account, session, began), error)
+        entered = self._entered(target.account, session, began)
+        return _with(entered, await self._collect(target, session))
 
-    async def _collect(self, asked: Target, session: Session) -> AccountResult:
-        account = asked.account
+    async def _collect(self, target: Target, session: Session) -> AccountResult:
+        account = target.account
         # A profile's partition is its own; its account is in the answers.
         known = None
-        if asked.profile is None:
-            known = AccountIdentity(account.account_id, self._doors.partition, account.account_name)
+        if target.profile is None:
+            known = AccountIdentity(account.account_id, self._access.partition, account.account_name)
         try:
-            return await collect(session, self._options, self._as_of, known, self._company)
+            return await collect(session, self._options, self._as_of, known, self._limits)
         except CredentialsError as error:
-            if asked.profile is None:
+            if target.profile is None:
                 raise
             return _refused(self._line(account, "GetCredentialReport"), error)
         except ReadError as error:
@@ -168,7 +170,7 @@ class Reader:
             source,
             "ok",
             account_name=account.account_name,
-            partition=self._doors.partition,
+            partition=self._access.partition,
             as_of=self._as_of,
         )
 
@@ -185,26 +187,39 @@ def _with(line: Coverage, collected: AccountResult) -> AccountResult:
     return msgspec.structs.replace(collected, facts=facts)
 
 
+async def read_accounts(
+    accounts: AsyncIterator[Target],
+    access: AccountAccess,
+    request: ManyAccounts,
+    as_of: datetime,
+    keep: Keep,
+) -> None:
+    """Read accounts as they are listed. Raises CredentialsError, and what `keep` raises."""
+    slots = WorkerSlots(request.limits)
+    reader = Reader(access, request.options, as_of, SharedLimits(access.gate, slots.pause))
+    await read_all(accounts, reader.read, keep, slots)
+
+
 async def read_all(
     accounts: AsyncIterator[Target],
     read: Callable[[Target], Awaitable[AccountFacts]],
-    keep: Callable[[AccountFacts], Awaitable[None]],
-    turns: WorkerSlots,
+    keep: Keep,
+    slots: WorkerSlots,
 ) -> None:
     """Read accounts as they are listed, and hand over each one's facts when it is done."""
 
-    async def work(asked: Target) -> None:
+    async def work(target: Target) -> None:
         try:
             try:
-                facts = await read(asked)
+                facts = await read(target)
             finally:
-                turns.leave()
-            # Where keeping is slow fewer begin: what waits for it takes memory.
-            await keep(facts)
+                slots.leave()
+            # Where keeping is slow fewer accounts begin: what waits to be kept takes memory.
+            await keep(target, facts)
         finally:
-            turns.end()
+            slots.end()
 
     async with asyncio.TaskGroup() as group:
-        async for asked in accounts:
-            await turns.begin()
-            group.create_task(work(asked))
+        async for target in accounts:
+            await slots.begin()
+            group.create_task(work(target))
