@@ -11,13 +11,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from birthright.errors import BirthrightError, HandoverError, StoreError
 from birthright.retirement.handover.interface import Owner
 from birthright.secret import Secret
+
+T = TypeVar("T")
 
 # Seconds between attempts, each made longer or shorter by up to a half.
 PAUSES = (0.5, 1.0, 2.0, 4.0)
@@ -95,6 +97,20 @@ def patiently(arrived: Callable[[], bool]) -> bool:
     if failure is not None:
         raise HandoverError(failure.message, failure.hint, certain=False)
     return False
+
+
+def found_after(failure: HandoverError, find: Callable[[], T | None]) -> T:
+    """Look at what exists although it was not found before: it may be our own lost attempt.
+
+    Raises HandoverError, as sure as `failure` was that nothing was stored.
+    """
+    try:
+        found = find()
+    except HandoverError as error:
+        raise HandoverError(error.message, error.hint, certain=failure.certain) from None
+    if found is None:
+        raise failure
+    return found
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from birthright.errors import HandoverError, UsageError
-from birthright.retirement.handover.foreign import patiently, request_id, tell
+from birthright.retirement.handover.foreign import found_after, patiently, request_id, tell
 from birthright.retirement.handover.interface import (
     AwsCliExample,
     DeliveredSecret,
@@ -19,7 +19,7 @@ from birthright.retirement.handover.interface import (
     Owner,
 )
 from birthright.retirement.handover.secret_versions import describe, has_version, put
-from birthright.retirement.handover.tags import is_for, tags_of
+from birthright.retirement.handover.tags import is_for, retagged, tags_of
 from birthright.retirement.handover.template import (
     arn_part,
     check_template,
@@ -90,10 +90,14 @@ class _Secret(msgspec.Struct, frozen=True):
                 if error.code != "ResourceExistsException":
                     raise
                 failure = error
-            found = self._made_meanwhile(name, failure)
+            found = found_after(failure, lambda: self._find(name))
         if has_version(found, parcel.token):
             return DeliveredSecret(where=_where(name))
-        return self._tagged(name, parcel, put(self.owner, name, parcel, _where(name)))
+        delivered = put(self.owner, name, parcel, _where(name))
+        tags = tags_of(self.owner, parcel)
+        return retagged(
+            delivered, lambda: tell(self.owner, _SERVICE, "tag_resource", SecretId=name, Tags=tags)
+        )
 
     def holds(self, access_key_id: str, token: str) -> bool | None:
         """Whether the secret has the version named by the token. Raises HandoverError, uncertain."""
@@ -129,25 +133,6 @@ class _Secret(msgspec.Struct, frozen=True):
             Tags=tags_of(self.owner, parcel),
         )
         return DeliveredSecret(where=_where(name), request_id=request_id(answer))
-
-    def _made_meanwhile(self, name: str, failure: HandoverError) -> dict[str, Any]:
-        """Look at a secret that suddenly exists: it may be our own lost attempt."""
-        try:
-            found = self._find(name)
-        except HandoverError as error:
-            raise HandoverError(error.message, error.hint, certain=failure.certain) from None
-        if found is None:
-            raise failure
-        return found
-
-    def _tagged(self, name: str, parcel: NewSecret, delivered: DeliveredSecret) -> DeliveredSecret:
-        """Let the tags name the new key. The secret is there by now: tags that stay old are only told."""
-        try:
-            tell(self.owner, _SERVICE, "tag_resource", SecretId=name, Tags=tags_of(self.owner, parcel))
-        except HandoverError as error:
-            stale = f"{delivered.where}, whose tags still name the key before ({error.message})"
-            return msgspec.structs.replace(delivered, where=stale)
-        return delivered
 
 
 def _where(name: str) -> str:

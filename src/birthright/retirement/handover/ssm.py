@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from birthright.errors import HandoverError, UsageError
-from birthright.retirement.handover.foreign import ask, patiently, request_id, tell
+from birthright.retirement.handover.foreign import ask, found_after, patiently, request_id, tell
 from birthright.retirement.handover.interface import (
     AwsCliExample,
     DeliveredSecret,
@@ -18,7 +18,7 @@ from birthright.retirement.handover.interface import (
     NewSecret,
     Owner,
 )
-from birthright.retirement.handover.tags import tags_of
+from birthright.retirement.handover.tags import retagged, tags_of
 from birthright.retirement.handover.template import (
     arn_part,
     check_template,
@@ -104,9 +104,9 @@ class _Parameter(msgspec.Struct, frozen=True):
                 if error.code != "ParameterAlreadyExists":
                     raise
                 failure = error
-            if self._made_meanwhile(name, failure) == parcel.access_key_id:
+            if found_after(failure, lambda: self._kept(name)) == parcel.access_key_id:
                 return DeliveredSecret(where=_where(name))
-        return self._tagged(name, parcel, self._put(name, parcel, Overwrite=True))
+        return retagged(self._put(name, parcel, Overwrite=True), lambda: self._tag(name, parcel))
 
     def holds(self, access_key_id: str, token: str) -> bool | None:  # noqa: ARG002 - the description is enough
         """Whether the parameter says that it holds the key. Raises HandoverError, uncertain."""
@@ -158,31 +158,9 @@ class _Parameter(msgspec.Struct, frozen=True):
         )
         return DeliveredSecret(where=_where(name), request_id=request_id(answer))
 
-    def _made_meanwhile(self, name: str, failure: HandoverError) -> str:
-        """Look at a parameter that suddenly exists: it may be our own lost attempt."""
-        try:
-            kept = self._kept(name)
-        except HandoverError as error:
-            raise HandoverError(error.message, error.hint, certain=failure.certain) from None
-        if kept is None:
-            raise failure
-        return kept
-
-    def _tagged(self, name: str, parcel: NewSecret, delivered: DeliveredSecret) -> DeliveredSecret:
-        """Let the tags name the new key. The secret is there by now: tags that stay old are only told."""
-        try:
-            tell(
-                self.owner,
-                "ssm",
-                "add_tags_to_resource",
-                ResourceType="Parameter",
-                ResourceId=name,
-                Tags=tags_of(self.owner, parcel),
-            )
-        except HandoverError as error:
-            stale = f"{delivered.where}, whose tags still name the key before ({error.message})"
-            return msgspec.structs.replace(delivered, where=stale)
-        return delivered
+    def _tag(self, name: str, parcel: NewSecret) -> None:
+        tags = tags_of(self.owner, parcel)
+        tell(self.owner, "ssm", "add_tags_to_resource", ResourceType="Parameter", ResourceId=name, Tags=tags)
 
 
 def _description(access_key_id: str, owner: Owner) -> str:

@@ -1,9 +1,12 @@
 """How birthright marks what it made, so that it never overwrites what it did not."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-from birthright.retirement.handover.interface import NewSecret, Owner
+import msgspec
+
+from birthright.errors import HandoverError
+from birthright.retirement.handover.interface import DeliveredSecret, NewSecret, Owner
 
 MANAGED_BY = "managed-by"
 BIRTHRIGHT = "birthright"
@@ -25,6 +28,16 @@ def tags_of(owner: Owner, parcel: NewSecret) -> list[dict[str, str]]:
 def tag_value(text: str) -> str:
     """Write a text with the characters that tags may hold; others become `_`."""
     return re.sub(r"[^\w .:/=+@-]", "_", text)[:_LONGEST]
+
+
+def retagged(delivered: DeliveredSecret, tag: Callable[[], object]) -> DeliveredSecret:
+    """Let the tags name the new key. The secret is there by now: tags that stay old are only told."""
+    try:
+        tag()
+    except HandoverError as error:
+        stale = f"{delivered.where}, whose tags still name the key before ({error.message})"
+        return msgspec.structs.replace(delivered, where=stale)
+    return delivered
 
 
 def is_for(owner: Owner, tags: Iterable[Mapping[str, str]]) -> bool | None:
