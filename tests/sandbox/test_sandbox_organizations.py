@@ -323,10 +323,10 @@ def test_the_throttle_leaves_organizations_and_sts_out(refused: Refused) -> None
         sts.assume_role(RoleArn=f"arn:aws:iam::{account_id}:role/birthright", RoleSessionName="test")
     iam.list_users()
     assert refused(iam.list_users) == ("Throttling", 400)
-    box.endpoint.throttle.limit_sts(0.001)
+    box.gateway.throttle.limit_sts(0.001)
     sts.get_caller_identity()
     assert refused(sts.get_caller_identity) == ("Throttling", 400)
-    assert box.endpoint.throttle.refused == {box.account_id: 2}
+    assert box.gateway.throttle.refused == {box.account_id: 2}
 
 
 def test_the_state_can_be_changed_from_outside() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from birthright.errors import UsageError
-from birthright.sandbox.endpoint import Endpoint
 from birthright.sandbox.faults import Fault
+from birthright.sandbox.gateway import Gateway
 from birthright.sandbox.organization import State
 from birthright.sandbox.people import People
 from birthright.sandbox.population import Expected
@@ -53,7 +53,7 @@ class Use(msgspec.Struct, forbid_unknown_fields=True):
     region: str = "eu-west-1"
 
 
-class KeyStatus(msgspec.Struct, forbid_unknown_fields=True):
+class KeySwitch(msgspec.Struct, forbid_unknown_fields=True):
     """A key that somebody switches `Active` or `Inactive`."""
 
     key: str
@@ -68,22 +68,22 @@ class AccountState(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Control:
-    """Answers the steering calls itself and passes everything else to the endpoint.
+    """Answers the steering calls itself and passes everything else to the gateway.
 
     accounts: how many there are. expected: what a scan must find.
     """
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        gateway: Gateway,
         people: People,
         latency: Latency,
         *,
         accounts: int,
         expected: Sequence[Expected],
     ) -> None:
-        self._endpoint = endpoint
-        self._cloud = endpoint.cloud
+        self._gateway = gateway
+        self._cloud = gateway.cloud
         self._people = people
         self._latency = latency
         self._accounts = accounts
@@ -95,13 +95,13 @@ class Control:
             "use": self._use,
             "key-status": self._key_status,
             "account-state": self._account_state,
-            "reset-counts": lambda _: endpoint.reset_counts(),
+            "reset-counts": lambda _: gateway.reset_counts(),
         }
 
     def answer(self, request: WireRequest) -> WireResponse:
         """Answer one HTTP request."""
         if not request.path.startswith(PREFIX):
-            return self._endpoint.answer(request)
+            return self._gateway.answer(request)
         name = request.path.removeprefix(PREFIX)
         try:
             response = self._steer(request, name)
@@ -112,17 +112,17 @@ class Control:
 
     def state(self) -> dict[str, Any]:
         """Return what can be seen from outside: counts, clock, troubles."""
-        endpoint, cloud = self._endpoint, self._cloud
+        gateway, cloud = self._gateway, self._cloud
         return {
             "clock": format_instant(cloud.clock.now()),
-            "calls": dict(endpoint.calls),
-            "total": endpoint.calls.total(),
-            "errors": dict(endpoint.errors),
-            "refused": endpoint.throttle.refused.total(),
-            "faults": list(endpoint.faults),
+            "calls": dict(gateway.calls),
+            "total": gateway.calls.total(),
+            "errors": dict(gateway.errors),
+            "refused": gateway.throttle.refused.total(),
+            "faults": list(gateway.faults),
             "latency_ms": self._latency.ms,
-            "throttle": endpoint.throttle.rate,
-            "sts_throttle": endpoint.throttle.sts_rate,
+            "throttle": gateway.throttle.rate,
+            "sts_throttle": gateway.throttle.sts_rate,
             "accounts": self._accounts,
             "users": len(cloud.account(cloud.home).users),
         }
@@ -151,15 +151,15 @@ class Control:
     def _trouble(self, body: bytes) -> None:
         troubles = msgspec.json.decode(body, type=Troubles)
         if troubles.clear:
-            self._endpoint.faults.clear()
-        self._endpoint.faults.put(troubles.faults)
+            self._gateway.faults.clear()
+        self._gateway.faults.put(troubles.faults)
 
     def _use(self, body: bytes) -> None:
         use = msgspec.json.decode(body, type=Use)
         self._people.use_key(use.key, use.service, use.region)
 
     def _key_status(self, body: bytes) -> None:
-        wanted = msgspec.json.decode(body, type=KeyStatus)
+        wanted = msgspec.json.decode(body, type=KeySwitch)
         self._people.set_status(wanted.key, wanted.status)
 
     def _account_state(self, body: bytes) -> None:
@@ -169,8 +169,8 @@ class Control:
     def _pace(self, body: bytes) -> None:
         pace = msgspec.json.decode(body, type=Pace)
         self._latency.ms, self._latency.jitter_ms = pace.latency_ms, pace.jitter_ms
-        self._endpoint.throttle.limit(pace.throttle, pace.burst)
-        self._endpoint.throttle.limit_sts(pace.sts_throttle)
+        self._gateway.throttle.limit(pace.throttle, pace.burst)
+        self._gateway.throttle.limit_sts(pace.sts_throttle)
 
 
 def _json(status: int, value: object) -> WireResponse:

@@ -50,7 +50,7 @@ class _OfUnit(Input):
     organizational_unit_id: str = ""
 
 
-class _Page(NamedTuple):
+class _Place(NamedTuple):
     """Where a listing goes on; `spent`: the empty page that may come before it has been given."""
 
     start: int = 0
@@ -167,10 +167,10 @@ def _page(call: Call, asked: _Listing, items: Sequence[T]) -> tuple[Sequence[T],
     """Return one page and the token of the next; under `empty-pages` an empty one comes first."""
     page, size = _start(asked.next_token), _size(call, asked.max_results)
     if not page.spent and call.struck("empty-pages"):
-        return (), {"NextToken": _token(_Page(page.start, spent=True))}
+        return (), {"NextToken": _token(_Place(page.start, spent=True))}
     end = page.start + size
     chosen = items[page.start : end]
-    return chosen, ({"NextToken": _token(_Page(end))} if end < len(items) else {})
+    return chosen, ({"NextToken": _token(_Place(end))} if end < len(items) else {})
 
 
 def _size(call: Call, asked: int) -> int:
@@ -182,20 +182,20 @@ def _size(call: Call, asked: int) -> int:
     return min(asked, max(short.size, 1)) if short else asked
 
 
-def _token(page: _Page) -> str:
+def _token(page: _Place) -> str:
     return base64.b64encode(f"{page.start}{'e' if page.spent else ''}".encode()).decode()
 
 
-def _start(token: str | None) -> _Page:
+def _start(token: str | None) -> _Place:
     if token is None:
-        return _Page()
+        return _Place()
     try:
         parts = _TOKEN.fullmatch(base64.b64decode(token, validate=True).decode())
     except (binascii.Error, ValueError):
         parts = None
     if parts is None:
         raise _wrong("INVALID_NEXT_TOKEN", "You provided an invalid NextToken.")
-    return _Page(int(parts[1]), spent=bool(parts[2]))
+    return _Place(int(parts[1]), spent=bool(parts[2]))
 
 
 def _accounts(organization: SandboxOrganization, account_ids: Sequence[str]) -> list[Answer]:

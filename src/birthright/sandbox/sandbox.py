@@ -16,8 +16,8 @@ from birthright.sandbox.changes import Delays
 from birthright.sandbox.clock import Clock
 from birthright.sandbox.cloud import Cloud
 from birthright.sandbox.control import Control
-from birthright.sandbox.endpoint import Endpoint
 from birthright.sandbox.faults import Faults, Throttle
+from birthright.sandbox.gateway import Gateway
 from birthright.sandbox.log import LogEntry
 from birthright.sandbox.options import SandboxOptions
 from birthright.sandbox.organization import SandboxOrganization, usual_states
@@ -67,12 +67,12 @@ class Sandbox:
         self._connections: set[Connection] = set()
         self.cloud = _cloud(options, self.clock)
         self.expected = _populate(self.cloud, options)
-        self.endpoint = Endpoint(self.cloud, _throttle(options), options.faults)
+        self.gateway = Gateway(self.cloud, _throttle(options), options.faults)
         self.credentials = SandboxCredentials(SCANNER_KEY, SCANNER_SECRET)
         self.people = People(self.cloud)
         self.latency = Latency(options.latency_ms, options.jitter_ms, options.seed)
         self.control = Control(
-            self.endpoint, self.people, self.latency, accounts=options.accounts, expected=self.expected
+            self.gateway, self.people, self.latency, accounts=options.accounts, expected=self.expected
         )
 
     @property
@@ -84,17 +84,17 @@ class Sandbox:
     @property
     def calls(self) -> Counter[str]:
         """Authenticated calls by action, refused and failed ones included."""
-        return self.endpoint.calls
+        return self.gateway.calls
 
     @property
     def errors(self) -> Counter[str]:
         """Error answers by AWS's code."""
-        return self.endpoint.errors
+        return self.gateway.errors
 
     @property
     def refused(self) -> int:
         """How many calls the throttle refused."""
-        return self.endpoint.throttle.refused.total()
+        return self.gateway.throttle.refused.total()
 
     @property
     def accepted(self) -> int:
@@ -109,7 +109,7 @@ class Sandbox:
     @property
     def faults(self) -> Faults:
         """The troubles in force; add to them with `faults.add(kind, ...)`."""
-        return self.endpoint.faults
+        return self.gateway.faults
 
     @property
     def organization(self) -> SandboxOrganization:
@@ -127,7 +127,7 @@ class Sandbox:
 
     def throttle(self, rate: float | None, burst: float | None = None) -> None:
         """Let `rate` calls a second pass per account and service but STS; None is no limit."""
-        self.endpoint.throttle.limit(rate, burst)
+        self.gateway.throttle.limit(rate, burst)
 
     def new_credentials(self, name: str, *allow: str) -> SandboxCredentials:
         """Add a user whose key may do only what the patterns allow (nothing if there are none)."""

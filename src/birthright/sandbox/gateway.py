@@ -19,7 +19,7 @@ from birthright.sandbox.wire import SERVER_FAULT, AwsError, WireRequest, WireRes
 _BAD_TOKEN = "The security token included in the request is invalid."  # noqa: S105 - a message
 
 
-class Endpoint:
+class Gateway:
     """The one address of all services: it authenticates, throttles, permits and counts.
 
     calls: authenticated calls by action, refused and failed ones included. errors: error answers by
