@@ -7,8 +7,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from birthright.cli.journal import command, journal_place
+from birthright.cli.journal import command
 from birthright.errors import BirthrightError, JournalError, UsageError
+from birthright.operations.workspace import Workspace
 from birthright.retirement.journal.opening import open_journal
 from birthright.settings import RetirementSettings, Settings
 from journal_helpers import filled, tamper
@@ -120,9 +121,9 @@ def test_export_to_files(kept: Path, folder: Path) -> None:
 def test_the_journal_is_where_it_was_said(kept: Path, store: Path, folder: Path) -> None:
     """The option first, then the setting, then the store."""
     settings = Settings(retirement=RetirementSettings(journal="from-settings"))
-    assert journal_place("option", str(store), settings) == "option"
-    assert journal_place(None, str(store), settings) == "from-settings"
-    assert journal_place(None, str(store), Settings()) == journal_place(None, None, Settings()) == str(kept)
+    assert Workspace(settings, store=str(store), journal="option").journal_place == "option"
+    assert Workspace(settings, store=str(store)).journal_place == "from-settings"
+    assert Workspace(store=str(store)).journal_place == Workspace().journal_place == str(kept)
     (folder / "birthright.toml").write_text(f'[retirement]\njournal = "{kept}"\n')
     assert "7 steps" in run("verify", "--store", "elsewhere").output
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from birthright.atomic import open_atomically
-from birthright.cli.output import deliver
 from birthright.errors import StoreError
 from birthright.findings.model import Document, Finding, Scan, Summary
+from birthright.operations.deliver import write_report
 from birthright.reports.interface import Report
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -68,9 +68,9 @@ def document(findings: Collection[Finding]) -> Document:
 @pytest.mark.parametrize("form", ["json", "jsonl", "csv"])
 def test_a_file_is_written_as_findings_come(form: str, tmp_path: Path) -> None:
     """Thirty thousand findings, ten megabytes and more as text, take a small part of that."""
-    deliver(Report(document(Many(10))), [tmp_path / "warm"], form)
+    write_report(Report(document(Many(10))), [tmp_path / "warm"], form)
     tracemalloc.start()
-    deliver(Report(document(Many(30_000))), [tmp_path / "file"], form)
+    write_report(Report(document(Many(30_000))), [tmp_path / "file"], form)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (tmp_path / "file").stat().st_size > 5_000_000
@@ -82,7 +82,7 @@ def test_a_failure_on_the_way_leaves_the_old_file(tmp_path: Path) -> None:
     file = tmp_path / "findings.json"
     file.write_text("old")
     with pytest.raises(StoreError, match="the facts cannot be read"):
-        deliver(Report(document(Many(5000, failing=True))), [file], "json")
+        write_report(Report(document(Many(5000, failing=True))), [file], "json")
     assert file.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["findings.json"]
 

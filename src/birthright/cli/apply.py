@@ -2,19 +2,19 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from birthright.cli.common import config_option, store_option
-from birthright.cli.journal import journal_option
-from birthright.cli.retiring import aws_options
+from birthright.cli.options import PATH, aws_options, grouped, workspace_options
 from birthright.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from birthright.cli.retiring import Retiring
+    from birthright.operations.requests import ApplyRequest, CallerChoice
+    from birthright.operations.retire import Confirm, Retiring
+    from birthright.operations.workspace import Workspace
     from birthright.retirement.engine.state_machine import Result
     from birthright.retirement.model import Retirement
     from birthright.retirement.planning.plan import Plan
@@ -23,20 +23,30 @@ _PERSON, _TROUBLE, _INTERRUPTED = 1, 3, 130
 
 
 @click.command("apply")
-@click.argument("file", metavar="[PLAN]", required=False, type=click.Path(path_type=Path))
+@click.argument("file", metavar="[PLAN]", required=False, type=PATH)
 @click.option("--due", is_flag=True, help="Go on with every retirement whose wait is over.")
-@click.option("--ticket", default="", metavar="ID", help="The change's ticket, for the journal.")
-@click.option("--reason", default="", metavar="TEXT", help="Why, in a sentence, for the journal.")
-@click.option(
-    "--handover", metavar="SPEC", help="The program or file of this machine that the plan hands secrets to."
-)
-@click.option("--again", is_flag=True, help="Also keys that somebody wanted back from an earlier plan.")
+@grouped(
+    "request",
+    "ApplyRequest",
+    click.option("--ticket", default="", metavar="ID", help="The change's ticket, for the journal."),
+    click.option("--reason", default="", metavar="TEXT", help="Why, in a sentence, for the journal."),
+    click.option("--handover", metavar="SPEC",
+                 help="The program or file of this machine that the plan hands secrets to."),
+    click.option("--again", is_flag=True,
+                 help="Also keys that somebody wanted back from an earlier plan."),
+)  # fmt: skip
 @click.option("--yes", is_flag=True, help="Do not ask. Needed where nobody can answer.")
 @aws_options
-@journal_option
-@store_option
-@config_option
-def command(**options: Any) -> int:  # noqa: ANN401 - click hands over what it parsed
+@workspace_options(journal=True)
+def command(
+    *,
+    file: Path | None,
+    due: bool,
+    request: "ApplyRequest",
+    yes: bool,
+    caller: "CallerChoice",
+    workspace: "Workspace",
+) -> int:
     """Do what a plan says, key by key, or go on with what was begun.
 
     Every key is read again right before it is changed, and left alone if anything moved. Every step is in
@@ -44,22 +54,29 @@ def command(**options: Any) -> int:  # noqa: ANN401 - click hands over what it p
 
     Exit code 1: a person has to look at a key. 3: something could not be done now and is tried again.
     """
-    from birthright.cli.retiring import open_retiring
+    from birthright.operations.retire import open_retiring
+    from birthright.retirement.planning.plan_file import load_plan
 
-    if bool(options["file"]) == options["due"]:
+    if (file is None) != due:
         raise UsageError("name a plan, or say --due", "make a plan with 'birthright plan -o plan.json'")
-    with open_retiring(options) as retiring:
-        retirements = _due(retiring) if options["due"] else _begun(options, retiring)
-        if retirements is None:
-            return 0
-        return _go(retiring, retirements)
+    with open_retiring(workspace, caller) as retiring:
+        retirements: Sequence[Retirement] | None
+        if file:
+            retirements = retiring.begin(load_plan(file), request, _confirming(yes=yes))
+        else:
+            retirements = retiring.due()
+        return 0 if retirements is None else _go(retiring, retirements)
 
 
 def _go(retiring: "Retiring", retirements: "Sequence[Retirement]") -> int:
     """Advance them, say how far each came, and grade the run."""
-    from birthright.retirement.engine.state_machine import advance
+    from birthright.cli.advancing import interruptible, progress
 
-    results = retiring.run(retirements, advance)
+    results: list[Result] = []
+    with interruptible(retiring.stop), progress(len(retirements)) as count:
+        for result in retiring.advance(retirements):
+            results.append(result)
+            count()
     _tell(retiring, results)
     left = len(retirements) - len(results)
     if retiring.stop.is_set():
@@ -70,62 +87,24 @@ def _go(retiring: "Retiring", retirements: "Sequence[Retirement]") -> int:
     return _TROUBLE if any(result.trouble for result in results) else 0
 
 
-def _due(retiring: "Retiring") -> "list[Retirement]":
-    """Find what can go on now, by AWS's clock: asking who we are tells its time."""
-    from birthright.retirement.planning.guards import protecting
+def _confirming(*, yes: bool) -> "Confirm":
+    """Show the plan and ask, unless --yes answers."""
 
-    retiring.accounts.own  # noqa: B018 - the answer sets the clock
-    due = retiring.tools.journal.due(retiring.tools.now())
-    patterns = retiring.settings.protected
-    spared = [r for r in due if protecting(r.user_name, r.user_arn, patterns) is not None]
-    for r in spared:
-        click.echo(f"{r.user_name} is protected by now: {r.access_key_id} is left as it is", err=True)
-    return [r for r in due if r not in spared]
+    def agreed(plan: "Plan") -> bool:
+        from birthright.retirement.show.plan_terminal import render
 
+        keys = sum(item.action != "refuse" for item in plan.items)
+        if not keys:
+            click.echo("The plan changes nothing.")
+            return False
+        if yes:
+            return True
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            raise UsageError("nobody can be asked here", "read the plan, then apply it with --yes")
+        render(plan, sys.stdout)
+        return click.confirm(f"Change {keys} {'key' if keys == 1 else 'keys'} in AWS?", default=False)
 
-def _begun(options: dict[str, Any], retiring: "Retiring") -> "list[Retirement] | None":
-    """Open the plan's retirements, once a person has agreed; None if nobody did."""
-    from birthright.retirement.planning.orders import orders
-    from birthright.retirement.planning.plan_file import check_fresh, load_plan
-    from birthright.retirement.planning.vetting import vet
-
-    plan = load_plan(options["file"])
-    caller, now = retiring.accounts.own.identity.arn, retiring.tools.now()
-    check_fresh(plan, now)
-    vet(plan, retiring.settings, options["handover"])
-    if retiring.settings.require_ticket and not options["ticket"]:
-        raise UsageError("a ticket is required here", "name the change's ticket with --ticket")
-    if not _agreed(plan, yes=options["yes"]):
-        return None
-    wanted = orders(plan, ticket=options["ticket"], reason=options["reason"], by=caller, now=now)
-    opened, standing = retiring.tools.journal.begin(wanted, caller, again=options["again"])
-    _tell_wanted_back(standing, plan.id)
-    return opened + standing
-
-
-def _tell_wanted_back(standing: "Sequence[Retirement]", plan_id: str) -> None:
-    """Say which keys an earlier plan took and somebody wanted back: they are left alone."""
-    from birthright.retirement.model import WANTED_BACK
-
-    keys = [r.access_key_id for r in standing if r.state in WANTED_BACK and r.plan.id != plan_id]
-    if keys:
-        click.echo(f"left alone, as somebody wanted them back before (--again): {', '.join(keys)}", err=True)
-
-
-def _agreed(plan: "Plan", *, yes: bool) -> bool:
-    """Show the plan and ask."""
-    from birthright.retirement.show.plan_terminal import render
-
-    keys = sum(item.action != "refuse" for item in plan.items)
-    if not keys:
-        click.echo("The plan changes nothing.")
-        return False
-    if yes:
-        return True
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("nobody can be asked here", "read the plan, then apply it with --yes")
-    render(plan, sys.stdout)
-    return click.confirm(f"Change {keys} {'key' if keys == 1 else 'keys'} in AWS?", default=False)
+    return agreed
 
 
 def _tell(retiring: "Retiring", results: "Sequence[Result]") -> None:

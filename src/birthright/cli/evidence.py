@@ -1,29 +1,23 @@
 """`birthright evidence`: a bundle for an auditor, and its check on a machine that has only birthright."""
 
 import os
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from birthright.cli.common import config_option, policy_options, store_option
-from birthright.cli.journal import journal_option, journal_place
-from birthright.cli.outcome import waiver_options
+from birthright.cli.options import PATH, grouped, policy_options, waiver_options, workspace_options
 from birthright.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from birthright.evidence.bundle import BundleResult
     from birthright.evidence.manifest import Manifest
     from birthright.evidence.verifying import BundleVerification
-    from birthright.retirement.journal.journal import Journal
-    from birthright.settings import ScanSettings
+    from birthright.operations.requests import BundleChoice, PolicyChoice, WaiverChoice
+    from birthright.operations.workspace import Workspace
 
-_PATH = click.Path(path_type=Path)
 _PASSPHRASE = "BIRTHRIGHT_SIGN_PASSPHRASE"  # noqa: S105 - the variable's name
 
 
@@ -50,67 +44,62 @@ def command() -> None:
 @command.command("make", short_help="Put a scan and its verdicts into one file.")
 @click.argument("scan_id", metavar="SCAN_ID")
 @click.option(
-    "-o", "--output", type=_PATH, required=True, metavar="FILE", help="The bundle, whole or not at all."
+    "-o", "--output", type=PATH, required=True, metavar="FILE", help="The bundle, whole or not at all."
 )
 @click.option(
     "--sign-key",
-    type=_PATH,
+    type=PATH,
     metavar="FILE",
     help=f"Sign with this Ed25519 private key (PEM or OpenSSH; {_PASSPHRASE} holds its passphrase, or you"
     " are asked).",
 )
-@click.option("--raw", is_flag=True, help="Put in the credential reports; the scan must have kept them.")
-@click.option("--mask", is_flag=True, help="Hide access key ids: first and last four characters stay.")
+@grouped(
+    "choice",
+    "BundleChoice",
+    click.option("--raw", is_flag=True,
+                 help="Put in the credential reports; the scan must have kept them."),
+    click.option("--mask", is_flag=True,
+                 help="Hide access key ids: first and last four characters stay."),
+)  # fmt: skip
 @policy_options
 @waiver_options
-@journal_option
-@store_option
-@config_option
-def make(scan_id: str, **options: Any) -> None:  # noqa: ANN401 - click hands over what it parsed
+@workspace_options(journal=True)
+def make(  # noqa: PLR0913 - one for each group of options
+    *,
+    scan_id: str,
+    output: Path,
+    sign_key: Path | None,
+    choice: "BundleChoice",
+    policies: "PolicyChoice",
+    waivers: "WaiverChoice",
+    workspace: "Workspace",
+) -> None:
     """Put a scan ('latest' for the last one), its verdicts and what they rest on into one file."""
-    from birthright.cli.common import adjusted, open_store, pages_of, saved_selection, warn_incomplete
-    from birthright.cli.output import check_output
-    from birthright.evidence.bundle import BundleRequest, make_bundle
-    from birthright.scans.record import load_info, scan_dir
-    from birthright.settings import load_settings
+    from birthright.operations.deliver import check_output
+    from birthright.operations.evidence import bundle, waivers_bytes
+    from birthright.operations.judging import load_scan
 
-    check_output(options["output"])
-    settings = load_settings(options["config"])
-    store = open_store(options["store"], settings)
-    info = load_info(store, scan_id)
-    selection = adjusted(saved_selection(info), options)
-    key = _sign_key(options["sign_key"])
-    place = journal_place(options["journal"], options["store"], settings)
-    with _journal(place, must_exist=bool(options["journal"])) as journal:
-        order = BundleRequest(
-            pages=pages_of(selection),
-            selection=selection,
-            waivers=_waivers(options, settings.scan),
-            journal=journal,
-            raw=options["raw"],
-            mask=options["mask"],
-            sign_key=key,
-        )
-        made = make_bundle(scan_dir(store, info.id), info, order, options["output"])
-    warn_incomplete(made.document.scan, complete=made.document.complete)
-    _tell_made(made, options["output"])
+    check_output(output)
+    scan = load_scan(workspace, scan_id, policies)
+    key = _sign_key(sign_key)
+    accepted = waivers_bytes(waivers, workspace)
+    _tell_made(bundle(workspace, scan, output, choice, waivers=accepted, sign_key=key), output)
 
 
 @command.command("verify", short_help="Check a bundle.")
-@click.argument("bundle", type=_PATH, metavar="FILE")
+@click.argument("bundle", type=PATH, metavar="FILE")
 @click.option(
-    "--public-key", type=_PATH, metavar="FILE", help="The key that must have signed it (PEM or ssh-ed25519)."
+    "--public-key", type=PATH, metavar="FILE", help="The key that must have signed it (PEM or ssh-ed25519)."
 )
-def verify(bundle: Path, public_key: Path | None) -> int:
+def check(bundle: Path, public_key: Path | None) -> int:
     """Check a bundle: digests, signature, and whether its facts give its findings.
 
     Exit code 1 says that it is altered, signed by another key, or that its facts give other findings.
     """
-    from birthright.evidence.signing import load_public_key
-    from birthright.evidence.verifying import verify_bundle
+    from birthright.operations.evidence import verify
     from birthright.text import printable
 
-    found = verify_bundle(bundle, load_public_key(public_key) if public_key else None)
+    found = verify(bundle, public_key)
     if found.problem:
         click.echo(f"birthright: {printable(f'{bundle} does not hold: {found.problem}')}", err=True)
         return 1
@@ -132,29 +121,6 @@ def _passphrase() -> bytes:
     if given is None:
         given = click.prompt("passphrase of the key", hide_input=True, err=True)
     return str(given).encode()
-
-
-def _waivers(options: dict[str, Any], settings: "ScanSettings") -> bytes | None:
-    """Return the file that a report would apply, checked; None if there is none. Raises UsageError."""
-    from birthright.cli.outcome import waivers_of
-    from birthright.waivers.file import DEFAULT, read_waivers
-
-    if waivers_of(options, settings) is None or options["no_waivers"]:
-        return None
-    named = options["waivers"] or (Path(settings.waivers).expanduser() if settings.waivers else None)
-    return read_waivers(named or DEFAULT)
-
-
-@contextmanager
-def _journal(place: str, *, must_exist: bool) -> "Iterator[Journal | None]":
-    """Open the journal; where none was named there need not be one."""
-    if not must_exist and "://" not in place and not Path(place).expanduser().exists():
-        yield None
-        return
-    from birthright.retirement.journal.opening import open_journal
-
-    with open_journal(place, must_exist=True) as journal:
-        yield journal
 
 
 def _tell_made(made: "BundleResult", path: Path) -> None:

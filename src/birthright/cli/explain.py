@@ -1,11 +1,14 @@
 """`birthright explain`: everything behind one finding, key or user."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from birthright.cli.common import config_option, from_option, store_option
-from birthright.cli.outcome import waiver_options
+from birthright.cli.options import from_option, waiver_options, workspace_options
+
+if TYPE_CHECKING:
+    from birthright.operations.requests import WaiverChoice
+    from birthright.operations.workspace import Workspace
 
 
 @click.command("explain")
@@ -13,9 +16,10 @@ from birthright.cli.outcome import waiver_options
 @click.option("--account", metavar="ID", help="Look in this account only.")
 @from_option
 @waiver_options
-@store_option
-@config_option
-def command(subject: str, **options: Any) -> int:  # noqa: ANN401 - click hands over what it parsed
+@workspace_options()
+def command(
+    *, subject: str, account: str | None, saved: str, waivers: "WaiverChoice", workspace: "Workspace"
+) -> int:
     """Show what a finding rests on, and what to do.
 
     It says what was seen, when and by which source, what to do about it, and the rules behind it.
@@ -23,22 +27,14 @@ def command(subject: str, **options: Any) -> int:  # noqa: ANN401 - click hands 
     """
     import sys
 
-    from birthright.cli.common import judge, open_store, pages_of, saved_selection, warn_incomplete
-    from birthright.cli.outcome import waivers_of
+    from birthright.operations.assess import assess, waivers_of
+    from birthright.operations.judging import load_scan
+    from birthright.operations.requests import AssessRequest
     from birthright.reports.explanation import SubjectQuery, explain
-    from birthright.scans.record import load_info, scan_dir
-    from birthright.settings import load_settings
-    from birthright.waivers.apply import waive
 
-    settings = load_settings(options["config"])
-    waivers = waivers_of(options, settings.scan)
-    place = open_store(options["store"], settings)
-    info = load_info(place, options["saved"])
-    selection = saved_selection(info)
-    pages = pages_of(selection)
-    document = judge(scan_dir(place, info.id), info, pages, selection, passes=True)
-    document = waive(document, waivers or (), info.as_of.date())
-    asked = SubjectQuery(subject, options["account"])
-    explain(document, {page.id: page for page in pages}, asked, sys.stdout)
-    warn_incomplete(document.scan, complete=document.complete)
+    accepted = waivers_of(waivers, workspace.settings.scan)
+    report = assess(load_scan(workspace, saved), AssessRequest(accepted or (), passes=True))
+    document = report.document
+    explain(document, report.pages, SubjectQuery(subject, account), sys.stdout)
+    workspace.warn_incomplete(document.scan, complete=document.complete)
     return 0

@@ -1,35 +1,22 @@
 """`birthright journal`: what was done to which key, by whom and why; for people, auditors and programs."""
 
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from birthright.cli.common import config_option, store_option
+from birthright.cli.options import PATH, grouped, workspace_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from birthright.operations.requests import RetirementQuery
+    from birthright.operations.workspace import Workspace
     from birthright.retirement.journal.journal import Journal
     from birthright.retirement.model import Retirement, Step
-    from birthright.settings import Settings
 
 _CHANGES = 200  # characters of a step's detail that a table shows
-
-journal_option = click.option(
-    "--journal",
-    metavar="PLACE",
-    help="The journal: a file, or postgresql://USER@HOST/DATABASE (default: journal.sqlite in the store).",
-)
-
-
-def journal_place(option: str | None, store: str | None, settings: "Settings") -> str:
-    """Choose the journal: the option, the settings, or journal.sqlite in the store."""
-    from birthright.cli.common import store_folder
-
-    return option or settings.retirement.journal or str(store_folder(store, settings) / "journal.sqlite")
 
 
 @click.group("journal")
@@ -38,7 +25,7 @@ def command() -> None:
 
 
 @command.command("show")
-@click.argument("key", metavar="[KEY]", default="")
+@grouped("query", "RetirementQuery", click.argument("key", metavar="[KEY]", default=""))
 @click.option(
     "--format",
     "form",
@@ -47,14 +34,12 @@ def command() -> None:
     show_default=True,
     help="How to print the steps.",
 )
-@journal_option
-@store_option
-@config_option
-def show(key: str, form: str, journal: str | None, store: str | None, config: Path | None) -> None:
+@workspace_options(journal=True)
+def show(*, query: "RetirementQuery", form: str, workspace: "Workspace") -> None:
     """Show the steps, of all retirements or of one access key (the old one or its replacement)."""
-    with _opened(journal, store, config) as opened:
-        found = _found(opened, key=key)
-        steps = _steps(opened, found if key else None)
+    with workspace.open_journal() as opened:
+        found = _found(opened, query)
+        steps = _steps(opened, found if query.key else None)
         if form == "json":
             _print_json(steps)
         else:
@@ -62,15 +47,18 @@ def show(key: str, form: str, journal: str | None, store: str | None, config: Pa
 
 
 @command.command("export")
-@click.option(
-    "--key", metavar="KEY", default="", help="Of this access key only (the old one or its replacement)."
-)
-@click.option("--ticket", metavar="ID", default="", help="Under this ticket only.")
-@click.option("--account", metavar="ID", default="", help="In this account only.")
+@grouped(
+    "query",
+    "RetirementQuery",
+    click.option("--key", metavar="KEY", default="",
+                 help="Of this access key only (the old one or its replacement)."),
+    click.option("--ticket", metavar="ID", default="", help="Under this ticket only."),
+    click.option("--account", metavar="ID", default="", help="In this account only."),
+)  # fmt: skip
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Write a file, whole or not at all; its ending (.md, .json, .csv) says the format"
     " unless --format does.",
@@ -81,19 +69,9 @@ def show(key: str, form: str, journal: str | None, store: str | None, config: Pa
     type=click.Choice(["markdown", "json", "csv"]),
     help="The format (default: markdown, or what the file's ending says).",
 )
-@journal_option
-@store_option
-@config_option
-def export(  # noqa: PLR0913 - one for each option
-    *,
-    key: str,
-    ticket: str,
-    account: str,
-    output: Path | None,
-    form: str | None,
-    journal: str | None,
-    store: str | None,
-    config: Path | None,
+@workspace_options(journal=True)
+def export(
+    *, query: "RetirementQuery", output: Path | None, form: str | None, workspace: "Workspace"
 ) -> None:
     """Write change records, per ticket and key: who, when, why, on what grounds, each call, its outcome."""
     import io
@@ -104,8 +82,8 @@ def export(  # noqa: PLR0913 - one for each option
     from birthright.times import now
 
     render = renderer(form or (format_of(output) if output else "markdown"))
-    with _opened(journal, store, config) as opened:
-        found = _found(opened, key=key, ticket=ticket, account=account)
+    with workspace.open_journal() as opened:
+        found = _found(opened, query)
         record = collect(opened, found, now())
     if output is None:
         render(record, sys.stdout)
@@ -116,10 +94,8 @@ def export(  # noqa: PLR0913 - one for each option
 
 
 @command.command("verify")
-@journal_option
-@store_option
-@config_option
-def verify(journal: str | None, store: str | None, config: Path | None) -> None:
+@workspace_options(journal=True)
+def verify(*, workspace: "Workspace") -> None:
     """Check that no step was changed, added or taken away, and name the first that was.
 
     The digest it prints stands for all steps up to now: kept elsewhere, it proves later that the journal
@@ -127,7 +103,7 @@ def verify(journal: str | None, store: str | None, config: Path | None) -> None:
     """
     from birthright.errors import JournalError
 
-    with _opened(journal, store, config) as opened:
+    with workspace.open_journal() as opened:
         found = opened.verify()
         if found.problem:
             raise JournalError(
@@ -137,22 +113,12 @@ def verify(journal: str | None, store: str | None, config: Path | None) -> None:
     click.echo(f"{found.steps} steps, all whole; the last one's digest is {found.head or 'none'}")
 
 
-@contextmanager
-def _opened(option: str | None, store: str | None, config: Path | None) -> "Iterator[Journal]":
-    """Open the journal that the options and settings name; it must be there."""
-    from birthright.retirement.journal.opening import open_journal
-    from birthright.settings import load_settings
-
-    with open_journal(journal_place(option, store, load_settings(config)), must_exist=True) as opened:
-        yield opened
-
-
-def _found(journal: "Journal", key: str, ticket: str = "", account: str = "") -> "list[Retirement]":
+def _found(journal: "Journal", query: "RetirementQuery") -> "list[Retirement]":
     """Return the retirements asked for. Raises UsageError if something was asked for and nothing fits."""
     from birthright.errors import UsageError
 
-    found = journal.find(key=key, ticket=ticket, account=account)
-    asked = {"key": key, "ticket": ticket, "account": account}
+    found = journal.find(key=query.key, ticket=query.ticket, account=query.account)
+    asked = {"key": query.key, "ticket": query.ticket, "account": query.account}
     if any(asked.values()) and not found:
         said = ", ".join(f"{name} {value}" for name, value in asked.items() if value)
         raise UsageError(f"the journal has no retirement for {said}", "'birthright journal show' shows all")

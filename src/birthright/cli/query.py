@@ -1,10 +1,13 @@
 """`birthright query`: one SELECT over a saved scan."""
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from birthright.cli.common import config_option, from_option, store_option
+from birthright.cli.options import from_option, workspace_options
+
+if TYPE_CHECKING:
+    from birthright.operations.workspace import Workspace
 
 
 @click.command("query")
@@ -18,9 +21,8 @@ from birthright.cli.common import config_option, from_option, store_option
     show_default=True,
     help="How to print the rows.",
 )
-@store_option
-@config_option
-def command(sql: str, saved: str, form: str, store: str | None, config: Path | None) -> None:
+@workspace_options()
+def command(*, sql: str, saved: str, form: str, workspace: "Workspace") -> None:
     """Run a SELECT over the facts of a saved scan.
 
     Its tables are principals, access_keys, coverage and accounts; 'describe access_keys' is written as
@@ -33,16 +35,11 @@ def command(sql: str, saved: str, form: str, store: str | None, config: Path | N
     """  # noqa: D301 - click wants the control character itself
     import sys
 
-    from birthright.cli.common import open_store, warn_incomplete
-    from birthright.policies.engine import Engine
+    from birthright.operations.query import Query
     from birthright.reports.rows import render_rows
-    from birthright.scans.record import load_info, scan_dir
-    from birthright.settings import load_settings
 
-    place = open_store(store, load_settings(config))
-    info = load_info(place, saved)
-    engine = Engine(scan_dir(place, info.id))
-    result = engine.select(sql, {"as_of": info.as_of.replace(tzinfo=None)})
-    warn_incomplete(info, complete=info.complete)
+    query = Query(workspace, saved)
+    result = query.select(sql)
+    workspace.warn_incomplete(query.info, complete=query.info.complete)
     names = [column[0] for column in result.description or ()]
-    render_rows(names, engine.rows(result), form, sys.stdout)
+    render_rows(names, query.engine.rows(result), form, sys.stdout)

@@ -1,5 +1,6 @@
 """Shows on stderr how far a scan is: a live line at a terminal, elsewhere a line every ten seconds."""
 
+import itertools
 import sys
 import threading
 import time
@@ -30,6 +31,27 @@ def shown(counts: ScanProgress, *, quiet: bool = False) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
+
+
+@contextmanager
+def reading_one() -> Iterator[None]:
+    """Say on one line of stderr, from the first second on, that an account is being read."""
+    done = threading.Event()
+
+    def show() -> None:
+        for seconds in itertools.count(1):
+            if done.wait(1):
+                break
+            _write(f"\r\x1b[Kreading the account, {seconds} s")
+
+    thread = threading.Thread(target=show, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        _write("\r\x1b[K")
 
 
 def describe(counts: ScanProgress, now: float) -> str:

@@ -99,3 +99,27 @@ class ManyAccounts(msgspec.Struct, frozen=True):
     limits: ConcurrencyLimits = ConcurrencyLimits()
     region: str | None = None
     profile: str | None = None
+
+
+class Resume(msgspec.Struct, frozen=True):
+    """A scan of many accounts that was cut short; only who asks, and how fast, may be said anew."""
+
+    scan_id: str
+    profile: str | None = None
+    region: str | None = None
+    max_calls: int | None = None
+
+
+Source = LiveAccount | ReportFiles | ManyAccounts | Resume
+
+
+class ScanRequest(msgspec.Struct, frozen=True):
+    """Where the facts come from, how they are read, and how they are judged.
+
+    `dask`: `local[:N]` processes or the URL of a Dask scheduler, for many accounts.
+    """
+
+    source: Source
+    reading: ReadOptions = ReadOptions()
+    judging: Judging = Judging()
+    dask: str | None = None

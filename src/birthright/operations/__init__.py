@@ -1,0 +1,1 @@
+"""What birthright does, without a command line: typed requests in, results out."""
