@@ -127,7 +127,7 @@ def outcome_options(command: Command) -> Command:
     from birthright.reports.formats import FORMATS
 
     endings = ", ".join(form.ending for form in FORMATS.values())
-    return grouped(
+    add = grouped(
         "outcome",
         "OutcomeChoice",
         click.option("--since", metavar="last|SCAN_ID|FILE",
@@ -143,4 +143,5 @@ def outcome_options(command: Command) -> Command:
         click.option("--notify", multiple=True, metavar="URL|@FILE",
                      help="Tell of new findings: an Apprise URL like slack://..., or a file with such URLs"
                           " (repeatable; also BIRTHRIGHT_NOTIFY)."),
-    )(waiver_options(command))  # fmt: skip
+    )  # fmt: skip
+    return waiver_options(add(command))
