@@ -8,15 +8,13 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
 from birthright.errors import PageError, UsageError
+from birthright.strict_yaml import faults, load
 from birthright.times import format_duration, parse_duration
-
-if TYPE_CHECKING:
-    import yaml
 
 Risk = Literal["low", "medium", "high", "critical"]
 Effort = Literal["low", "medium", "high"]
@@ -187,55 +185,8 @@ def _read_front_matter(head: str, origin: str) -> FrontMatter:
 
 def read_yaml(text: str, kind: type[T], where: str, first_line: int = 1) -> T:
     """Read YAML into a type. Raises PageError with the line or the field."""
-    import yaml
-
-    try:
-        return msgspec.convert(_load_yaml(text), kind)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + first_line if error.problem_mark else first_line
-        raise PageError(f"{where}, line {line}: {error.problem or error.context}") from error
-    except (yaml.YAMLError, msgspec.ValidationError, RecursionError, ValueError) as error:
-        raise PageError(f"{where}: {' '.join(str(error).split())}") from error
-
-
-def _load_yaml(text: str) -> object:
-    """Load plain values. A key written twice is refused: YAML would let the last one win in silence."""
-    import yaml
-
-    # The C loader, where it was built, is ten times as fast.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
-    try:
-        root = loader.get_single_node()
-        if root is None:
-            return None
-        _refuse_repeated_keys(root)
-        return loader.construct_document(root)
-    finally:
-        loader.dispose()
-
-
-def _refuse_repeated_keys(root: "yaml.Node") -> None:
-    import yaml
-
-    seen: set[int] = set()
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        # An alias is the same node again: looking once is enough, and ends.
-        if id(node) in seen or not isinstance(node, yaml.CollectionNode):
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.MappingNode):
-            keys: set[str] = set()
-            for key, value in node.value:
-                if isinstance(key, yaml.ScalarNode) and key.value in keys:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"{key.value!r} is written twice", key.start_mark
-                    )
-                keys.add(str(key.value))
-                waiting.append(value)
-        else:
-            waiting.extend(node.value)
+    with faults(PageError, where, first_line):
+        return msgspec.convert(load(text), kind)
 
 
 def _sections(body: str, origin: str) -> dict[str, str]:

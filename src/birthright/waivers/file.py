@@ -23,7 +23,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from birthright import strict_yaml
 from birthright.errors import UsageError
+from birthright.strict_yaml import faults, loader
 from birthright.text import printable
 from birthright.times import now
 from birthright.versioned import check_version
@@ -157,17 +159,9 @@ def root_of(text: str, origin: str) -> "yaml.Node | None":
     """
     import yaml
 
-    # The C loader, where it was built, is ten times as fast.
-    kind = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        _check_events(yaml.parse(text, Loader=kind), origin)
-        return yaml.compose(text, Loader=kind)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f", line {mark.line + 1}" if mark else ""
-        raise UsageError(f"{origin}{line}: {error.problem or error.context}") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise UsageError(f"{origin}: {printable(' '.join(str(error).split()))}") from error
+    with faults(UsageError, origin):
+        _check_events(yaml.parse(text, Loader=loader()), origin)
+        return strict_yaml.root_of(text)
 
 
 def _check_events(events: "Iterator[yaml.Event]", origin: str) -> None:
@@ -221,17 +215,13 @@ def _check_schema(node: "yaml.Node", origin: str, hint: str) -> None:
 
 
 def fields_of(node: "yaml.MappingNode", place: str) -> "dict[str, yaml.Node]":
-    """Return a mapping's fields; a name written twice is refused: YAML would let the last one win."""
+    """Return a mapping's fields."""
     import yaml
 
-    fields: dict[str, yaml.Node] = {}
-    for key, value in node.value:
+    for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode):
             raise UsageError(f"{_at(key, place)}: a field's name is a word")
-        if key.value in fields:
-            raise UsageError(f"{_at(key, place)}: {_shown(key.value)} is written twice")
-        fields[key.value] = value
-    return fields
+    return {key.value: value for key, value in node.value}
 
 
 class _Entry:
