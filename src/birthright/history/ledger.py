@@ -7,7 +7,7 @@ damaged, or was made with other pages, parameters or facts, is made anew.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from itertools import islice
@@ -17,10 +17,11 @@ import msgspec
 
 from birthright.errors import StoreError
 from birthright.findings.model import Document, Finding
-from birthright.history.visibility import Visibility, visibilities
+from birthright.history.visibility import Visibility, table_of, visibilities
 from birthright.policies.page import Page, show_value
 from birthright.scans.record import ScanInfo
 from birthright.scans.store import Store
+from birthright.scans.writer import parquet_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -66,7 +67,9 @@ def ledger_of(document: Document) -> Ledger:
 
     schema = _schema()
     shown = (finding for finding in document.findings if finding.verdict != "pass")
-    tables = [_table(batch, schema) for batch in iter(lambda: list(islice(shown, _BATCH)), [])]
+    tables = [
+        table_of(list(map(_row, some)), schema) for some in iter(lambda: list(islice(shown, _BATCH)), [])
+    ]
     head = Header(
         id=document.scan.id,
         as_of=document.scan.as_of,
@@ -120,14 +123,9 @@ def _folded(rows: "pa.Table") -> "pa.Table":
 
 def keep_ledger(store: Store, ledger: Ledger, digest: str) -> None:
     """Keep a ledger, if the store takes it: it can always be made again."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     head = msgspec.structs.replace(ledger.head, digest=digest)
     table = ledger.rows.replace_schema_metadata({_HEADER: msgspec.json.encode(head)})
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", version="2.6")
-    data = sink.getvalue().to_pybytes()
+    data = parquet_of(table)
     with suppress(StoreError):
         store.put(_path(head.id, digest), hashlib.sha256(data).digest() + data)
 
@@ -148,14 +146,6 @@ def _schema() -> "pa.Schema":
         ("created", pa.timestamp("us")),
         ("first", pa.timestamp("us")),
     ])  # fmt: skip
-
-
-def _table(findings: Sequence[Finding], schema: "pa.Schema") -> "pa.Table":
-    import pyarrow as pa
-
-    columns = zip(*map(_row, findings), strict=True)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _row(finding: Finding) -> tuple[object, ...]:

@@ -242,7 +242,7 @@ def _tables(
         for ledger in ledgers
     ]
     heads = [(scan, ledger.head.as_of) for scan, ledger in enumerate(ledgers)]
-    head = table_of(heads, scan="int32", as_of="timestamp[us]")
+    head = table_of(heads, {"scan": "int32", "as_of": "timestamp[us]"})
     return {"head": head, **scan_tables(scans, "int32")}
 
 

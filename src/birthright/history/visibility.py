@@ -117,8 +117,8 @@ def could_see(document: Document, unknown: Iterable[Sighting], missing: Sequence
         tables = scan_tables([(visibilities(document), [line.id for line in document.policies])])
         connection.register("sights", tables["sights"])
         connection.register("runs", tables["runs"])
-        connection.register("rows", table_of(noted, scan="int32", failing="bool", **_SIGHTING))
-        connection.register("missing", table_of(sought, place="int64", **_SIGHTING))
+        connection.register("rows", table_of(noted, {"scan": "int32", "failing": "bool", **_SIGHTING}))
+        connection.register("missing", table_of(sought, {"place": "int64", **_SIGHTING}))
         sql = f"""select coalesce({COULD_SEE}, false)
                   from missing as found left join sights as r on r.account = found.account
                   order by found.place"""  # noqa: S608
@@ -139,18 +139,16 @@ def scan_tables(
     ]
     runs = [(scan, policy) for scan, (_, policies) in enumerate(scans) for policy in policies]
     return {
-        "sights": table_of(sights, scan="int32", account=names, **_VISIBILITY),
-        "runs": table_of(runs, scan="int32", policy=names),
+        "sights": table_of(sights, {"scan": "int32", "account": names, **_VISIBILITY}),
+        "runs": table_of(runs, {"scan": "int32", "policy": names}),
     }
 
 
-def table_of(rows: Sequence[tuple[object, ...]], **columns: str) -> "pa.Table":
-    """Make a table of rows. Columns are given by their types' names."""
+def table_of(rows: Sequence[tuple[object, ...]], columns: "Mapping[str, str] | pa.Schema") -> "pa.Table":
+    """Make a table of rows; `columns` are its schema, or types' names by columns' names."""
     import pyarrow as pa
 
-    cells = zip(*rows, strict=True) if rows else ((),) * len(columns)
-    arrays = [
-        pa.array(column, pa.type_for_alias(kind))
-        for column, kind in zip(cells, columns.values(), strict=True)
-    ]
-    return pa.Table.from_arrays(arrays, names=list(columns))
+    schema = pa.schema(columns)
+    cells = zip(*rows, strict=True) if rows else ((),) * len(schema)
+    arrays = [pa.array(column, field.type) for column, field in zip(cells, schema, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
