@@ -27,10 +27,10 @@ from birthright.findings.model import (
     Waiver,
     WaiverSummary,
 )
+from birthright.findings.ranking import FIRST
 from birthright.policies.pack import load_pack
 from birthright.reports.html.page import render
 from birthright.reports.interface import Report
-from birthright.reports.order import FIRST
 
 if TYPE_CHECKING:
     from birthright.policies.evaluator import Verdict

@@ -6,8 +6,8 @@ import pytest
 
 from birthright.facts.model import Status
 from birthright.findings.model import CoverageSummary, Document, PolicySummary, Scan, Summary
+from birthright.findings.ranking import FIRST
 from birthright.reports.headline import headline
-from birthright.reports.order import FIRST
 
 
 def document(fail: int, waived: int, unknown: int, answer: Status = "ok", policy: str = FIRST) -> Document:

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from birthright.findings.model import Changes, CoverageSummary, Finding
+from birthright.findings.ranking import FIRST
 from birthright.reports.html.statuses import FindingStatus
-from birthright.reports.order import FIRST
 from html_helpers import UNUSED, born, html, organization, rows, single
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from birthright.errors import UsageError
 from birthright.findings.model import FRESH
-from birthright.reports.order import RISKS
+from birthright.findings.ranking import RISKS
 from birthright.secret import Secret
 from birthright.text import printable
 

@@ -1,16 +1,13 @@
 """How a document becomes an exit code, and which failures count for it (`--fail-on`)."""
 
-from collections.abc import Mapping
-from typing import get_args
-
 import msgspec
 
 from birthright.errors import UsageError
 from birthright.findings.model import FRESH, Document, Finding
+from birthright.findings.ranking import RISKS
 from birthright.policies.page import Risk
 
-_RISKS: tuple[Risk, ...] = get_args(Risk)
-_RANK: Mapping[Risk, int] = {risk: rank for rank, risk in enumerate(_RISKS)}
+_RISKS = tuple(reversed(RISKS))
 _KNOWN = f"it is any, new, risk>=LEVEL ({', '.join(_RISKS)}), or several of these with commas"
 
 
@@ -22,7 +19,7 @@ class FailOn(msgspec.Struct, frozen=True):
 
     def counts(self, finding: Finding) -> bool:
         """Whether a finding makes the exit code 1."""
-        if finding.verdict != "fail" or finding.waiver or _RANK[finding.risk] < _RANK[self.risk]:
+        if finding.verdict != "fail" or finding.waiver or RISKS[finding.risk] > RISKS[self.risk]:
             return False
         return not self.new or finding.state in FRESH
 
@@ -37,9 +34,9 @@ def fail_on(text: str) -> FailOn:
         name, sign, level = (word.strip() for word in part.partition(">="))
         if part == "new":
             found = msgspec.structs.replace(found, new=True)
-        elif name == "risk" and sign and level in _RANK:
+        elif name == "risk" and sign and level in RISKS:
             risk = next(risk for risk in _RISKS if risk == level)
-            found = msgspec.structs.replace(found, risk=max(found.risk, risk, key=_RANK.__getitem__))
+            found = msgspec.structs.replace(found, risk=min(found.risk, risk, key=RISKS.__getitem__))
         elif part != "any":
             raise UsageError(f"--fail-on {text[:80]!r}: {part[:40]!r} is not known", _KNOWN)
     return found
@@ -61,4 +58,4 @@ def _fails(document: Document, wanted: FailOn) -> bool:
         if document.changes is None:
             raise UsageError("--fail-on new needs something to compare with", "add --since last")
         return any(map(wanted.counts, document.findings))
-    return any(line.fail and _RANK[line.risk] >= _RANK[wanted.risk] for line in document.policies)
+    return any(line.fail and RISKS[line.risk] <= RISKS[wanted.risk] for line in document.policies)

@@ -8,12 +8,12 @@ from typing import TextIO
 from birthright.atomic import open_atomically
 from birthright.errors import StoreError, UsageError
 from birthright.findings.grading import exit_code, fail_on
+from birthright.findings.ranking import FIRST
 from birthright.operations.assess import waivers_of
 from birthright.operations.requests import AssessRequest, DeliveryRequest, OutcomeChoice, WaiverChoice
 from birthright.operations.workspace import Workspace
 from birthright.reports.formats import FORMATS, format_of, renderer
 from birthright.reports.interface import Report
-from birthright.reports.order import FIRST
 from birthright.secret import Secret
 
 # Formats for programs, which do not say themselves that a scan is incomplete.

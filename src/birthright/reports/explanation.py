@@ -13,8 +13,8 @@ from birthright.errors import UsageError
 from birthright.facts.answers import ROOT_NAME
 from birthright.findings.document import by_subject
 from birthright.findings.model import Document, Evidence, Finding
+from birthright.findings.ranking import rank
 from birthright.policies.page import Page
-from birthright.reports.order import FIRST, RISKS
 from birthright.reports.remedies import NEXT, template_of, values_of, why_not
 from birthright.text import printable, write_console
 from birthright.times import format_duration, format_instant
@@ -82,8 +82,7 @@ def matching(findings: Iterable[Finding], subject: str) -> list[Finding]:
 
 
 def _weight(finding: Finding) -> tuple[int, bool, int, str]:
-    verdict = list(_WORDS).index(finding.verdict)
-    return verdict, finding.policy != FIRST, RISKS[finding.risk], finding.policy
+    return list(_WORDS).index(finding.verdict), *rank(finding.policy, finding.risk)
 
 
 def _print_subject(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from birthright.findings.model import Document, Remedy
-from birthright.reports.order import FIRST
+from birthright.findings.ranking import FIRST
 
 # How the answer is: something fails, nobody can be sure, all that fails is accepted, nothing fails.
 Tone = Literal["bad", "unsure", "waived", "good"]

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import TextIO
 
 from birthright.facts.coverage import WHOLE
-from birthright.findings.model import Document, Finding, PolicySummary, Remedy, WaiverState, WaiverSummary
+from birthright.findings.model import Document, Finding, Remedy, WaiverState, WaiverSummary
+from birthright.findings.ranking import rank
 from birthright.reports.headline import headline
 from birthright.reports.interface import Report
-from birthright.reports.order import FIRST, RISKS
 from birthright.reports.organization import AccountsOverview
 from birthright.reports.subjects import clip, is_root
 from birthright.reports.survey import SHOWN, Sample, Survey, survey
@@ -149,14 +149,10 @@ def _changes(document: Document) -> Iterator[str]:
 def _counts(document: Document) -> Iterator[str]:
     yield "| policy | risk | fail | waived | unknown | pass |"
     yield "|---|---|---:|---:|---:|---:|"
-    for line in sorted(document.policies, key=_weight):
+    for line in sorted(document.policies, key=lambda line: rank(line.id, line.risk)):
         numbers = (line.fail, line.waived, line.unknown, line.passed)
         yield f"| {code(line.id)} {words(line.title)} | {line.risk} | {' | '.join(map(str, numbers))} |"
     yield ""
-
-
-def _weight(line: PolicySummary) -> tuple[bool, int, str]:
-    return line.id != FIRST, RISKS[line.risk], line.id
 
 
 def _group(title: str, group: Sample, *, several: bool) -> Iterator[str]:

@@ -8,7 +8,7 @@ from operator import attrgetter, itemgetter
 
 from birthright.findings.document import by_subject
 from birthright.findings.model import FRESH, Document, Finding, Remedy
-from birthright.reports.order import FIRST, RISKS
+from birthright.findings.ranking import FIRST, rank
 
 SHOWN = 10
 NAMED = 3
@@ -108,7 +108,7 @@ def survey(document: Document, *, several: bool) -> Survey:
 
 def weight_of(finding: Finding) -> tuple[bool, int, str]:
     """Put first what birthright is about, then by risk."""
-    return finding.policy != FIRST, RISKS[finding.risk], finding.policy
+    return rank(finding.policy, finding.risk)
 
 
 def without_account(text: str, account_id: str, *, several: bool) -> str:

@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from birthright.findings.model import CoverageSummary, Document, Finding, PolicySummary, Remedy
+from birthright.findings.ranking import rank
 from birthright.reports.headline import Tone, headline
 from birthright.reports.interface import Report
-from birthright.reports.order import FIRST, RISKS
 from birthright.reports.organization import AccountsOverview, named, print_coverage, print_units, print_worst
 from birthright.reports.status import print_changes, print_fixed, print_waivers
 from birthright.reports.subjects import age_of
@@ -175,7 +175,7 @@ def _print_policies(console: Console, document: Document) -> None:
     for column in table.columns:
         column.no_wrap = column.header != "policy"
         column.justify = "left" if column.header in {"policy", "risk"} else "right"
-    lines = sorted(document.policies, key=lambda line: (line.id != FIRST, RISKS[line.risk], line.id))
+    lines = sorted(document.policies, key=lambda line: rank(line.id, line.risk))
     titled = _has_room(console, lines)
     if titled:
         table.add_column("", no_wrap=True)

@@ -5,10 +5,10 @@ from itertools import chain, groupby
 from operator import attrgetter
 
 from birthright.findings.model import Document, Finding
+from birthright.findings.ranking import FIRST
 from birthright.reports.html.ages import Ages
 from birthright.reports.html.gaps import Gaps
 from birthright.reports.html.statuses import standing_of, weight_of
-from birthright.reports.order import FIRST
 from birthright.reports.survey import Survey
 
 # With more rows the file would be too large to be sent around and slow to open.

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from birthright.errors import UsageError
 from birthright.findings.model import Document, Finding
+from birthright.findings.ranking import FIRST
 from birthright.reports.html.scales import LONGEST, LogScale, Tick, short
 from birthright.reports.html.statuses import FindingStatus
-from birthright.reports.order import FIRST
 from birthright.times import format_duration, parse_duration
 
 WIDTH = 960

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from birthright.findings.model import AccountSummary, Document, Finding, OuSummary, WaiverState
+from birthright.findings.ranking import FIRST, rank
 from birthright.policies.page import Page
 from birthright.reports.headline import headline
 from birthright.reports.html import ages, gaps, trend
@@ -22,7 +23,6 @@ from birthright.reports.html.statuses import WORDS, standing_of
 from birthright.reports.html.text import Pages
 from birthright.reports.html.trend import draw_trend
 from birthright.reports.interface import Report
-from birthright.reports.order import FIRST, RISKS
 from birthright.reports.subjects import age_of
 from birthright.reports.survey import REMEDIES
 from birthright.text import printable
@@ -148,7 +148,7 @@ def _static(rows: Iterable[Finding], pages: Mapping[str, Page], as_of: datetime)
 
 def _policies(document: Document, pages: Mapping[str, Page]) -> list[dict[str, Any]]:
     parser = Pages()
-    lines = sorted(document.policies, key=lambda line: (line.id != FIRST, RISKS[line.risk], line.id))
+    lines = sorted(document.policies, key=lambda line: rank(line.id, line.risk))
     return [
         {
             "line": line,

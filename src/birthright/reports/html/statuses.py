@@ -3,7 +3,7 @@
 from typing import Literal
 
 from birthright.findings.model import Finding
-from birthright.reports.order import FIRST, RISKS
+from birthright.findings.ranking import rank
 
 FindingStatus = Literal["fail", "unknown", "waived", "fixed", "pass"]
 
@@ -29,4 +29,4 @@ def standing_of(finding: Finding) -> FindingStatus:
 
 def weight_of(finding: Finding) -> tuple[int, bool, int]:
     """Put failures first, of these what birthright is about, then by risk."""
-    return STANDINGS.index(standing_of(finding)), finding.policy != FIRST, RISKS[finding.risk]
+    return STANDINGS.index(standing_of(finding)), *rank(finding.policy, finding.risk)[:2]

@@ -9,14 +9,13 @@ import msgspec
 
 from birthright.aws.identifiers import parse_user_arn
 from birthright.facts.answers import ROOT_NAME
+from birthright.findings.ranking import rank
 from birthright.retirement.model import FindingRef, KeyFacts
 
 if TYPE_CHECKING:
     from birthright.findings.model import Document, Evidence, Finding, Waiver
 
 # What a plan says first of a key with several findings.
-_FIRST = "access-key-created-with-user"
-_RISKS = {"critical": 0, "high": 1, "medium": 2, "low": 3}
 _LAST_USE = ("last_used_at", "ever_used")
 
 
@@ -213,7 +212,7 @@ def _candidate(
 
 
 def _weight(finding: "Finding") -> tuple[bool, int, str, str]:
-    return finding.policy != _FIRST, _RISKS[finding.risk], finding.policy, finding.fingerprint
+    return *rank(finding.policy, finding.risk), finding.fingerprint
 
 
 def _said(f: "Finding") -> tuple[object, ...]:

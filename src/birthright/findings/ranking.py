@@ -1,0 +1,15 @@
+"""What people read first: the policy that birthright is about, then the others by risk."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from birthright.policies.page import Risk
+
+FIRST = "access-key-created-with-user"
+# The highest risk is 0.
+RISKS: "dict[Risk, int]" = {"critical": 0, "high": 1, "medium": 2, "low": 3}
+
+
+def rank(policy: str, risk: "Risk") -> tuple[bool, int, str]:
+    """Return what policies, and findings by their policies, are sorted by."""
+    return policy != FIRST, RISKS[risk], policy
