@@ -9,13 +9,14 @@ from pathlib import Path
 
 import msgspec
 
+from birthright.facts.schema import TABLES
 from birthright.findings.document import build_document
 from birthright.findings.model import Document
 from birthright.history.compare import compare
 from birthright.history.earlier import SavedScan, past_of
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.pack import load_pack
-from birthright.scans.record import TABLES, File, Part, ScanInfo
+from birthright.scans.record import File, Part, ScanInfo
 from birthright.scans.request import Judging
 from birthright.scans.store import FolderStore
 from judging import AS_OF, write_scan

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from birthright.facts.model import Coverage
-from birthright.facts.schema import ACCESS_KEYS, COVERAGE, PRINCIPALS, READ, to_table
+from birthright.facts.schema import TABLES, tables_of, to_tables
 from birthright.findings.document import build_document
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.pack import choose, load_pack
@@ -118,11 +118,13 @@ def write_scan(folder: Path, accounts: int, users: int, parts: int) -> int:
                 _COVERAGE, params={"as_of": values["as_of"], "accounts": values["accounts"]}
             ),
         }
-        for name, schema in READ.items():
-            (folder / name).mkdir(exist_ok=True)
-            table = found[name].to_arrow_table().cast(schema)
-            keys += table.num_rows if name == "access_keys" else 0
-            pq.write_table(table, folder / name / f"{part:05}.parquet", compression="zstd", version="2.6")
+        for table in tables_of(1):
+            (folder / table.name).mkdir(exist_ok=True)
+            rows = found[table.name].to_arrow_table().cast(table.schema)
+            keys += rows.num_rows if table.name == "access_keys" else 0
+            pq.write_table(
+                rows, folder / table.name / f"{part:05}.parquet", compression="zstd", version="2.6"
+            )
     return keys
 
 
@@ -138,11 +140,9 @@ def _loop_rows() -> Iterator[Row]:
     """Judge five million keys in memory by one policy."""
     generated = duckdb.sql(_SQL, params={"count": KEYS})
     assert generated is not None
-    keys = generated.to_arrow_table().cast(ACCESS_KEYS)
-    coverage = to_table(
-        [Coverage(f"{100000000000 + i}", "ListAccessKeys", "ok") for i in range(1000)], COVERAGE
-    )
-    tables = {"access_keys": keys, "principals": PRINCIPALS.empty_table(), "coverage": coverage}
+    keys = generated.to_arrow_table().cast(TABLES["access_keys"].schema)
+    coverage = [Coverage(f"{100000000000 + i}", "ListAccessKeys", "ok") for i in range(1000)]
+    tables = {"access_keys": keys, **to_tables({"coverage": coverage})}
     evaluator = Evaluator(tables, datetime.now(UTC))
     (page,) = choose(load_pack(), ["access-key-created-with-user"])
     best = min(_seconds(lambda: evaluator.judge(page)) for _ in range(3))

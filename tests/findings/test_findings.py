@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from birthright.errors import StoreError
 from birthright.facts.model import AccessKey, Coverage, Principal
-from birthright.facts.schema import READ, to_table
+from birthright.facts.schema import to_tables
 from birthright.findings.document import build_document, by_subject, overrides_of
 from birthright.findings.grading import exit_code
 from birthright.findings.model import AccountSummary, Document, Finding, Remedy
@@ -92,7 +92,7 @@ def judge(
         for name, one in names.items()
     ]
     rows = {"principals": people, "access_keys": keys, "coverage": coverage() if asked is None else asked}
-    tables = {name: to_table(rows[name], schema) for name, schema in READ.items()}
+    tables = to_tables(rows)
     pages: list[Page] = choose(PAGES, [policy])
     evaluator = Evaluator(tables, NOW, as_of_earliest=earliest)
     return build_document(INFO, evaluator, pages, Judging(), passes=passes)
@@ -331,7 +331,7 @@ def test_profiles_that_could_not_be_used_are_accounts_each() -> None:
 def test_findings_without_evidence_are_the_same_otherwise() -> None:
     """Reports that show no evidence are spared its cost, and lose nothing else."""
     rows = {"principals": (), "access_keys": (key(),), "coverage": coverage()}
-    tables = {name: to_table(rows[name], schema) for name, schema in READ.items()}
+    tables = to_tables(rows)
     evaluator, pages = Evaluator(tables, NOW), choose(PAGES, [BORN])
     full = only(build_document(INFO, evaluator, pages, Judging()))
     bare = only(build_document(INFO, evaluator, pages, Judging(), evidence=False))
@@ -390,6 +390,5 @@ def test_later_settings_win() -> None:
 
 def test_a_scan_that_does_not_say_what_was_read_is_not_judged() -> None:
     """No coverage at all would look like an account in order, so it is told as damage."""
-    empty = {name: schema.empty_table() for name, schema in READ.items()}
     with pytest.raises(StoreError, match="does not say what was read"):
-        build_document(INFO, Evaluator(empty, NOW), choose(PAGES, [BORN]), Judging())
+        build_document(INFO, Evaluator({}, NOW), choose(PAGES, [BORN]), Judging())

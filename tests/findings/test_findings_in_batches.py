@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from birthright.errors import PageError
 from birthright.facts.model import AccessKey, Account, Coverage, Principal
-from birthright.facts.schema import TABLES, to_table
+from birthright.facts.schema import TABLES, to_table, to_tables
 from birthright.findings.document import build_document
 from birthright.findings.grading import exit_code
 from birthright.findings.model import AccountSummary, Document, OuSummary
@@ -91,7 +91,7 @@ def scans(draw: st.DrawFn) -> "dict[str, pa.Table]":
                           mfa_active=draw(maybe), in_report=True, in_listing=name != "root" or None)
                 for name in names
             ]  # fmt: skip
-    return {name: to_table(rows[name], schema) for name, schema in TABLES.items()}
+    return to_tables(rows)
 
 
 def asked(account: str, how: str) -> list[Coverage]:
@@ -114,7 +114,7 @@ def scan_of(*accounts: tuple[str, str, str | None]) -> "dict[str, pa.Table]":
         rows["coverage"] += asked(account, how)
         if how in {"read", "partial"}:
             rows["principals"].append(Principal(account, None, "ann", in_report=True, in_listing=True))
-    return {name: to_table(rows[name], schema) for name, schema in TABLES.items()}
+    return to_tables(rows)
 
 
 def judged(tables: "dict[str, pa.Table]", pages: Sequence[Page] = PAGES, batch_rows: int = 10**6) -> Document:
@@ -247,7 +247,7 @@ def test_lines_have_names_and_places() -> None:
     tables = scan_of(("1" * 12, "read", "/Prod"))
     named = Coverage("2" * 12, "ListUsers", "ok", account_name="two")
     rows = [*asked("1" * 12, "read"), named, *asked("2" * 12, "read")]
-    tables["coverage"] = to_table(rows, TABLES["coverage"])
+    tables["coverage"] = to_table(rows, TABLES["coverage"].schema)
     first, second = judged(tables, PAGES[:1]).accounts
     assert first == AccountSummary("1" * 12, 1, 0, 0, None, "/Prod")
     assert second == AccountSummary("2" * 12, 0, 0, 0, "two", None)

@@ -104,7 +104,7 @@ def rows_of(facts: AccountFacts) -> Rows:
     """Give an account's facts in the same form."""
     tables = {"principals": facts.principals, "access_keys": facts.access_keys, "coverage": facts.coverage}
     rows = {
-        name: [_steady(row) for row in to_table(table, TABLES[name]).to_pylist()]
+        name: [_steady(row) for row in to_table(table, TABLES[name].schema).to_pylist()]
         for name, table in tables.items()
         if table
     }

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from birthright.facts.model import AccessKey, Account, AccountFacts, Coverage, Principal
-from birthright.facts.schema import TABLES, to_table
+from birthright.facts.schema import TABLES, to_tables
 from birthright.findings.document import build_document
 from birthright.findings.model import Document
 from birthright.history.compare import compare
@@ -57,7 +57,7 @@ def judged(world: World, place: int, *, batch_rows: int = 10**6) -> Document:
     info = ScanInfo(
         id=f"{as_of:%Y%m%dT%H%M%SZ}-000000", as_of=as_of, tool_version="0", depth="keys", complete=True
     )
-    tables = {name: to_table(rows[name], schema) for name, schema in TABLES.items()}
+    tables = to_tables(rows)
     pages = choose(PAGES, world.policies)
     return build_document(info, Evaluator(tables, as_of, batch_rows), pages, Judging(), evidence=False)
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from birthright.facts.model import AccessKey, Coverage, Principal
-from birthright.facts.schema import READ, to_table
+from birthright.facts.schema import to_tables
 from policy_helpers import PAGE
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def tables() -> dict[str, pa.Table]:
             Coverage("2" * 12, "ListAccessKeys", "failed", "Throttling"),
         ],
     }  # fmt: skip
-    return {name: to_table(rows[name], schema) for name, schema in READ.items()}
+    return to_tables(rows)
 
 
 @pytest.fixture

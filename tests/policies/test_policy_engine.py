@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from birthright.errors import PageError, QueryError, StoreError
-from birthright.facts.schema import READ
+from birthright.facts.schema import TABLES
 from birthright.policies.engine import Engine
 from birthright.policies.evaluator import _CHANGING, Evaluator
 from birthright.policies.page import parse_page
@@ -258,7 +258,7 @@ def test_values_are_bound_not_pasted(tables: dict[str, pa.Table]) -> None:
 
 def test_a_scan_without_accounts_is_empty_not_broken(tmp_path: Path) -> None:
     """Folders without files are tables without rows."""
-    for name in READ:
+    for name in TABLES:
         (tmp_path / name).mkdir()
     assert Engine(tmp_path).select("select count(*) from access_keys").fetchall() == [(0,)]
 

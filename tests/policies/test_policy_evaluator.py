@@ -133,10 +133,10 @@ def test_ten_thousand_silent_accounts_are_told_quickly(text: str) -> None:
     import time
 
     from birthright.facts.model import Coverage
-    from birthright.facts.schema import COVERAGE, to_table
+    from birthright.facts.schema import to_tables
 
     rows = [Coverage(f"{n:012}", "ListAccessKeys", "denied") for n in range(10_000)]
-    evaluator = Evaluator({"coverage": to_table(rows, COVERAGE)}, AS_OF)
+    evaluator = Evaluator(to_tables({"coverage": rows}), AS_OF)
     start = time.process_time()
     assert evaluator.judge(parse_page(text, "tiny.md")).unknown == 10_000
     assert time.process_time() - start < 2

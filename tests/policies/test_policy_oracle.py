@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from birthright.facts.answers import ROOT_NAME
 from birthright.facts.model import AccessKey, Coverage, Principal
-from birthright.facts.schema import READ, to_table
+from birthright.facts.schema import to_tables
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.pack import load_pack
 
@@ -322,7 +322,7 @@ def judged(
             for source in ("GetCredentialReport", "ListUsers", "ListAccessKeys")
         ],
     }
-    tables = {name: to_table(rows[name], schema) for name, schema in READ.items()}
+    tables = to_tables(rows)
     evaluator = Evaluator(tables, as_of, as_of_earliest=as_of_earliest)
     judgement = evaluator.judge(PAGES[policy], overrides, passes=True)
     assert all(row.reason for row in judgement.rows), "every verdict has a reason"

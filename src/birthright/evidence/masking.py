@@ -167,7 +167,7 @@ def _mask_file(table: str, path: Path, mask: Mask, folder: Path, *, named: bool)
     from birthright.facts.schema import TABLES
     from birthright.scans.writer import parquet_of
 
-    rows = _masked_rows(table, load_table(table, [path], TABLES[table]), mask)
+    rows = _masked_rows(table, load_table(TABLES[table], [path]), mask)
     data = parquet_of(rows)
     digest = hashlib.sha256(data).hexdigest()
     name = f"{path.stem.rpartition('-')[0]}-{digest[:12]}.parquet" if named else path.name

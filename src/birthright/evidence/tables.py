@@ -20,7 +20,7 @@ def write_csv(table: str, paths: Sequence[Path], out: TextIO) -> None:
     from birthright.facts.schema import TABLES
 
     there = {name for path in paths for name in _names(path)}
-    columns = [name for name in TABLES[table].names if name in there or not paths]
+    columns = [name for name in TABLES[table].schema.names if name in there or not paths]
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
     for path in paths:
@@ -30,11 +30,11 @@ def write_csv(table: str, paths: Sequence[Path], out: TextIO) -> None:
 
 def check_facts(files: Mapping[str, Sequence[Path]]) -> None:
     """Hold the files to the tables' columns and types. Raises StoreError."""
-    from birthright.facts.schema import LATER, TABLES
+    from birthright.facts.schema import TABLES
 
     for table, paths in files.items():
-        wanted = {field.name: field.type for field in TABLES[table]}
-        optional = set(LATER.get(table, ()))
+        wanted = {field.name: field.type for field in TABLES[table].schema}
+        optional = set(TABLES[table].later)
         for path in paths:
             # Of a name that comes twice, one reader takes the first column and another the last.
             names = _names(path)
@@ -63,14 +63,13 @@ def _rows(table: str, path: Path) -> Iterator[dict[str, Any]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from birthright.facts.model import AccessKey, Account, Coverage, Principal
+    from birthright.facts.schema import TABLES
 
-    kinds = {"principals": Principal, "access_keys": AccessKey, "coverage": Coverage, "accounts": Account}
     try:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(_ROWS):
                 for row in batch.to_pylist():
-                    msgspec.convert(row, kinds[table])
+                    msgspec.convert(row, TABLES[table].row)
                     yield row
     except (OSError, pa.ArrowException, msgspec.ValidationError, ValueError, OverflowError) as error:
         # The last two: text that is not UTF-8, instants that Python cannot hold.

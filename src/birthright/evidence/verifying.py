@@ -44,8 +44,8 @@ from birthright.evidence.readme import readme
 from birthright.evidence.records import check_records
 from birthright.evidence.signing import fingerprint, is_signed, parse_public_pem
 from birthright.evidence.tables import check_facts, write_csv
+from birthright.facts.schema import TABLES as SCAN_TABLES
 from birthright.scans.record import INFO, ScanInfo, facts_files, read_info
-from birthright.scans.record import TABLES as SCAN_TABLES
 from birthright.scans.store import FolderStore
 
 if TYPE_CHECKING:
@@ -227,7 +227,11 @@ class _Check:
         return info
 
     def _check_tables(self) -> None:
-        for table, paths in facts_files(self._folder).items():
+        files = facts_files(self._folder)
+        for name in self._places:
+            if name.startswith(TABLES) and Path(name).stem not in files:
+                raise AlteredError(f"the scan has no table of which {name} would be the rows")
+        for table, paths in files.items():
             name = f"{TABLES}{table}.csv"
             sink = ComparingSink(Slice(self._file, self._place(name)))
             with io.TextIOWrapper(io.BufferedWriter(sink), encoding="utf-8", newline="\n") as out:

@@ -4,7 +4,7 @@ Times are aware datetimes in UTC, whole seconds. None is "not known" and never m
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -107,10 +107,16 @@ class Account(msgspec.Struct, frozen=True, gc=False):
 class AccountFacts(msgspec.Struct, frozen=True):
     """Everything known of one account after one collection.
 
-    `report` is the credential report as it came, where it is to be kept.
+    `report` is the credential report as it came, where it is to be kept. `others` are the rows of tables
+    that have no field here, by the table's name.
     """
 
     principals: tuple[Principal, ...]
     access_keys: tuple[AccessKey, ...]
     coverage: tuple[Coverage, ...]
     report: bytes | None = None
+    others: dict[str, tuple[msgspec.Struct, ...]] = {}
+
+    def rows(self, table: str) -> tuple[Any, ...]:
+        """Return the rows of a table."""
+        return tuple(self.others[table] if table in self.others else getattr(self, table, ()))

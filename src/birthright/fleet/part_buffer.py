@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from birthright.facts.model import AccountFacts
+from birthright.facts.schema import TABLES
 from birthright.scans.writer import ScanWriter
 
 _ACCOUNTS = 250
@@ -78,7 +79,7 @@ class PartBuffer:
 
 
 def _rows(facts: AccountFacts) -> int:
-    return len(facts.principals) + len(facts.access_keys)
+    return sum(len(facts.rows(table)) for table in TABLES) - len(facts.coverage)
 
 
 def part_name(batch: Sequence[AccountFacts]) -> str:

@@ -115,14 +115,14 @@ def _naming(origin: str, case: PageCase) -> Iterator[None]:
 
 
 def _tables(accounts: Sequence[_Account]) -> dict[str, Any]:
-    from birthright.facts.schema import READ, to_table
+    from birthright.facts.schema import to_tables
 
     rows: dict[str, list[msgspec.Struct]] = {
         "principals": [account.principal for account in accounts],
         "access_keys": [key for account in accounts for key in account.keys],
         "coverage": [row for account in accounts for row in account.coverage],
     }
-    return {name: to_table(rows[name], schema) for name, schema in READ.items()}
+    return to_tables(rows)
 
 
 def _account(case: PageCase, number: int, origin: str) -> _Account:

@@ -15,7 +15,7 @@ import duckdb
 import msgspec
 
 from birthright.errors import QueryError, StoreError
-from birthright.facts.schema import LATER, TABLES
+from birthright.facts.schema import TABLES
 from birthright.scans.record import facts_files
 
 if TYPE_CHECKING:
@@ -140,11 +140,11 @@ class Engine:
         self._connection.execute("set enable_external_access = false")
         files = facts_files(folder)
         try:
-            for name, schema in TABLES.items():
-                if files[name]:
-                    self._rows_of(files[name], LATER.get(name, ())).create_view(name)
+            for name, table in TABLES.items():
+                if files.get(name):
+                    self._rows_of(files[name], table.later).create_view(name)
                 else:
-                    self._connection.register(name, schema.empty_table())
+                    self._connection.register(name, table.schema.empty_table())
         except duckdb.Error as error:
             raise StoreError(f"the facts in {folder} cannot be read: {_first_line(error)}") from error
 
@@ -156,8 +156,8 @@ class Engine:
 
     def _view_tables(self, tables: "Mapping[str, pa.Table]") -> None:
         self._connection.execute("set enable_external_access = false")
-        for name, schema in TABLES.items():
-            self._connection.register(name, tables[name] if name in tables else schema.empty_table())
+        for name, table in TABLES.items():
+            self._connection.register(name, tables[name] if name in tables else table.schema.empty_table())
 
 
 def _mentions(tree: object) -> Mentions:

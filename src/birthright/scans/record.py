@@ -24,23 +24,27 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from birthright.errors import StoreError, UsageError
+from birthright.facts.schema import TABLES, Table, scan_version, tables_of
 from birthright.scans.store import FolderStore, Store
 from birthright.versioned import NOT_JSON, check_version, schema_in, version_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCHEMA = "birthright.scan/2"
 LATEST = "latest"
 INFO, ASKED, PARTS, ACCOUNTS, REPORTS = "scan.json", "asked.json", "parts", "accounts", "reports"
-READ = ("principals", "access_keys", "coverage")
-TABLES = (*READ, ACCOUNTS)
 
+_KIND = "birthright.scan"
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _SHOWN_IDS = 3
 T = TypeVar("T")
 
 _FIRST = 1  # schema version: a file an account and table, none of them named in scan.json
+
+
+def current_schema() -> str:
+    """Name the form that scans are written in, `birthright.scan/N`."""
+    return f"{_KIND}/{scan_version()}"
 
 
 class File(msgspec.Struct, frozen=True):
@@ -80,7 +84,7 @@ class ScanInfo(msgspec.Struct, frozen=True, kw_only=True):
     goes on, or was cut short, is not `finished`: its parts are those that were committed so far.
     """
 
-    schema: str = SCHEMA
+    schema: str = msgspec.field(default_factory=current_schema)
     id: str
     as_of: datetime
     tool_version: str
@@ -91,6 +95,11 @@ class ScanInfo(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[Part, ...] = ()
     accounts: File | None = None
     as_of_earliest: datetime | None = None
+
+    @property
+    def version(self) -> int:
+        """The N of the `birthright.scan/N` that it was begun as."""
+        return version_of(self.schema, _KIND) or _FIRST
 
 
 def new_scan_id(as_of: datetime) -> str:
@@ -199,17 +208,21 @@ def read_commits(place: Store) -> dict[str, Commit]:
 
 
 def facts_files(folder: Path) -> dict[str, list[Path]]:
-    """Name the files that hold a scan's facts, by table. Raises StoreError if one is missing or was cut."""
+    """Name the files that hold a scan's facts, by table; a table that came after the scan is left out.
+
+    Raises StoreError if a file is missing or was cut.
+    """
     place = FolderStore(folder)
     if place.stat(INFO) is None and place.stat(ASKED) is None:
         return _files_in(folder)
     info = read_info(place)
-    if version_of(info.schema, SCHEMA) == _FIRST:
+    if info.version == _FIRST:
         return _files_in(folder)
-    files: dict[str, list[Path]] = {table: [] for table in TABLES}
-    for part in info.parts:
-        for table in READ:
-            files[table].append(_checked(folder / table, part.files.get(table)))
+    files = {
+        table.name: [_checked(folder / table.name, part.files.get(table.name)) for part in info.parts]
+        for table in tables_of(info.version)
+    }
+    files[ACCOUNTS] = []
     if info.accounts:
         files[ACCOUNTS].append(_checked(folder / ACCOUNTS, info.accounts))
     elif not info.finished:
@@ -228,17 +241,14 @@ def report_files(folder: Path) -> dict[str, Path]:
 
 def load_tables(folder: Path) -> "dict[str, pa.Table]":
     """Read the fact tables of a scan's folder. Raises StoreError if a file is damaged or missing."""
-    from birthright.facts.schema import TABLES as SCHEMAS
-
-    return {name: load_table(name, paths, SCHEMAS[name]) for name, paths in facts_files(folder).items()}
+    return {name: load_table(TABLES[name], paths) for name, paths in facts_files(folder).items()}
 
 
 def _check_version(data: bytes, path: str) -> None:
     """Refuse what is not a scan's file, or a newer birthright's. Raises UsageError, StoreError."""
-    kind = SCHEMA.partition("/")[0]
-    damaged = StoreError(f"{path} is damaged: its schema is not {kind}", "scan again")
+    damaged = StoreError(f"{path} is damaged: its schema is not {_KIND}", "scan again")
     newer = UsageError(f"{path} was written by a newer birthright", "upgrade birthright")
-    check_version(schema_in(data), SCHEMA, damaged, newer)
+    check_version(schema_in(data), current_schema(), damaged, newer)
 
 
 def _decode(data: bytes, kind: type[T], path: str) -> T:
@@ -268,7 +278,7 @@ def _no_scan(store: Store, scan_id: str, scans: Iterable[str]) -> UsageError:
 
 def _files_in(folder: Path) -> dict[str, list[Path]]:
     """Find the files of a folder that does not name them: a file an account, the same in each table."""
-    files = {table: sorted((folder / table).glob("*.parquet")) for table in READ}
+    files = {table.name: sorted((folder / table.name).glob("*.parquet")) for table in tables_of(_FIRST)}
     if len({tuple(path.name for path in paths) for paths in files.values()}) > 1:
         # Otherwise an account whose file of keys is gone would be one without keys.
         raise StoreError(f"scan {folder.name} is damaged: files of facts are missing", "scan again")
@@ -286,28 +296,27 @@ def _checked(folder: Path, file: File | None) -> Path:
     return path
 
 
-def load_table(name: str, paths: Iterable[Path], schema: "pa.Schema") -> "pa.Table":
+def load_table(table: Table, paths: Iterable[Path]) -> "pa.Table":
     """Read the files of one table. Raises StoreError if one is damaged."""
     import pyarrow as pa
 
-    from birthright.facts.schema import LATER
-
-    tables = [_read_parquet(path, schema, LATER.get(name, ())) for path in paths]
-    return pa.concat_tables(tables) if tables else schema.empty_table()
+    found = [_read_parquet(path, table) for path in paths]
+    return pa.concat_tables(found) if found else table.schema.empty_table()
 
 
-def _read_parquet(path: Path, schema: "pa.Schema", later: Iterable[str]) -> "pa.Table":
-    """Read one file and hold it to the schema; columns of `later` may be missing."""
+def _read_parquet(path: Path, table: Table) -> "pa.Table":
+    """Read one file and hold it to the table's schema; columns that came later may be missing."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    schema = table.schema
     try:
-        table = pq.ParquetFile(path).read()
+        rows = pq.ParquetFile(path).read()
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"{path} is damaged: {error}", "scan again") from error
-    for column in later:
-        if column not in table.schema.names:
-            table = table.append_column(schema.field(column), pa.nulls(len(table), schema.field(column).type))
-    if not table.schema.equals(schema):
+    for column in table.later:
+        if column not in rows.schema.names:
+            rows = rows.append_column(schema.field(column), pa.nulls(len(rows), schema.field(column).type))
+    if not rows.schema.equals(schema):
         raise StoreError(f"{path} is damaged: its columns are not the table's", "scan again")
-    return table
+    return rows

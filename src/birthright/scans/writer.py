@@ -15,12 +15,12 @@ from birthright.aws.identifiers import is_account_id
 from birthright.errors import StoreError, UsageError
 from birthright.facts.coverage import WHOLE, is_whole
 from birthright.facts.model import UNKNOWN, Account, AccountFacts
+from birthright.facts.schema import TABLES, scan_version, tables_of, to_table, to_tables
 from birthright.scans.record import (
     ACCOUNTS,
     ASKED,
     INFO,
     PARTS,
-    READ,
     REPORTS,
     Commit,
     File,
@@ -127,13 +127,11 @@ class ScanWriter:
 
     def ask_for(self, accounts: Sequence[Account], note: str = "") -> None:
         """Write down which accounts the scan is about, and what that list lacks. Raises StoreError."""
-        from birthright.facts.schema import TABLES, to_table
-
         if note:
             self.info = msgspec.structs.replace(self.info, extra={**self.info.extra, "note": note})
             self._place.put(ASKED, _json(self.info))
         ordered = sorted(accounts, key=lambda account: account.account_id)
-        file = self._put(ACCOUNTS, "all", to_table(ordered, TABLES[ACCOUNTS]))
+        file = self._put(ACCOUNTS, "all", to_table(ordered, TABLES[ACCOUNTS].schema))
         for name in self._place.names(ACCOUNTS):
             if name != file.name:
                 self._place.remove(f"{ACCOUNTS}/{name}")
@@ -141,12 +139,10 @@ class ScanWriter:
 
     def add(self, name: str, accounts: Sequence[AccountFacts]) -> Part:
         """Write the facts of some accounts, and commit them. Raises StoreError."""
-        from birthright.facts.schema import to_table
-
         ids = tuple(_account_id(facts) for facts in accounts)
-        schemas = _schemas()
-        rows = {table: [row for facts in accounts for row in getattr(facts, table)] for table in READ}
-        tables = {table: to_table(rows[table], schemas[table]) for table in READ}
+        # A scan that is resumed keeps to the tables it was begun with.
+        names = [table.name for table in tables_of(self.info.version)]
+        tables = to_tables({name: [row for facts in accounts for row in facts.rows(name)] for name in names})
         complete = all(is_whole(facts.coverage) for facts in accounts)
         kept = [(account, facts.report) for account, facts in zip(ids, accounts, strict=True) if facts.report]
         reports = {account: self._put_report(account, report) for account, report in kept}
@@ -248,7 +244,7 @@ class ScanWriter:
     def _tidy(self) -> None:
         """Remove what the finished scan does not name: commits, and files of writers that got lost."""
         named = {(table, file.name) for part in self.info.parts for table, file in _files(part)}
-        for table in (*READ, REPORTS):
+        for table in (*(table.name for table in tables_of(scan_version())), REPORTS):
             for name in self._place.names(table):
                 if (table, name) not in named:
                     self._place.remove(f"{table}/{name}")
@@ -269,19 +265,12 @@ def _damaged(path: str, error: Exception) -> StoreError:
 
 def _account_id(facts: AccountFacts) -> str:
     """Return whose facts these are. Raises StoreError if they are nobody's, or several accounts'."""
-    ids = {row.account_id for table in READ for row in getattr(facts, table)}
+    ids = {row.account_id for table in TABLES for row in facts.rows(table)}
     account_id: str = next(iter(ids), "")
     if len(ids) != 1 or not (is_account_id(account_id) or account_id == UNKNOWN):
         shown = ", ".join(sorted(repr(i[:40]) for i in ids)[:_SHOWN_IDS]) or "no account id"
         raise StoreError(f"facts of {shown} cannot be kept", "an account id has twelve digits")
     return account_id
-
-
-def _schemas() -> "dict[str, pa.Schema]":
-    """Return the fact tables' schemas; Arrow takes a tenth of a second to import."""
-    from birthright.facts.schema import TABLES
-
-    return TABLES
 
 
 def _json(value: msgspec.Struct) -> bytes:
