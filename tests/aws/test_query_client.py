@@ -12,11 +12,10 @@ import botocore.session
 import pytest
 from botocore.config import Config
 from botocore.parsers import create_parser
-from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
 
 from birthright.aws.async_pacing import Pacer
 from birthright.aws.http import ConnectionLostError, Response
-from birthright.aws.query_client import _THROTTLES, QueryClient, _read
+from birthright.aws.query_client import QueryClient, _read
 from birthright.aws.session import AwsSession, Endpoint
 from birthright.aws.signing import Credentials, CredentialScope
 from birthright.errors import (
@@ -132,15 +131,6 @@ def test_what_an_error_means_and_how_often_it_is_asked_again(
     assert type(caught.value) is kind
     assert len(aws.asked) == aws.client.calls["ListUsers"] == asked
     assert "\n" not in str(caught.value)
-
-
-def test_every_code_that_botocore_asks_again_is_asked_again() -> None:
-    """What botocore calls throttling or passing is part of our lists."""
-    assert set(ThrottledRetryableChecker._THROTTLED_ERROR_CODES) <= _THROTTLES
-    for code in TransientRetryableChecker._TRANSIENT_ERROR_CODES:
-        assert isinstance(_error_of(400, code), AnswerError | ThrottledError)
-    for status in TransientRetryableChecker._TRANSIENT_STATUS_CODES:
-        assert isinstance(_error_of(status, "Whatever"), AnswerError | ThrottledError)
 
 
 def _error_of(status: int, code: str) -> ReadError:

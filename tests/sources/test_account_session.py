@@ -2,24 +2,21 @@
 
 import asyncio
 import hashlib
-import inspect
 import json
 import os
-import string
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import botocore.exceptions as theirs
 import botocore.loaders
 import botocore.session
 import pytest
 from botocore.awsrequest import AWSRequest, AWSResponse
 
-from birthright.aws.session import AwsSession, Endpoint, translated
-from birthright.errors import BirthrightError, CredentialsError, ReadError, UsageError
+from birthright.aws.session import AwsSession, Endpoint
+from birthright.errors import BirthrightError, CredentialsError, UsageError
 from birthright.scans.request import ReadOptions
 from birthright.sources.account import collect_account
 from birthright.times import now
@@ -47,58 +44,6 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
         monkeypatch.setenv("AWS_CONFIG_FILE", str(path))
 
     return write
-
-
-def _their_classes() -> Iterator[type[Exception]]:
-    for kind in vars(theirs).values():
-        known = inspect.isclass(kind) and kind.__module__ == theirs.__name__
-        if known and issubclass(kind, Exception) and not issubclass(kind, Warning):
-            yield kind
-
-
-def _made(kind: type[Exception]) -> Exception:
-    """Make one, with an x for all that it wants to know."""
-    if issubclass(kind, theirs.ClientError):
-        return kind({"Error": {"Code": "x"}}, "GetCallerIdentity")
-    if not issubclass(kind, theirs.BotoCoreError):
-        return kind()
-    fields = {
-        part[1].partition(".")[0] for part in string.Formatter().parse(getattr(kind, "fmt", "")) if part[1]
-    }
-    wanted = inspect.signature(kind.__init__).parameters.values()
-    named = {one.name for one in wanted if one.default is one.empty and one.kind is not one.VAR_KEYWORD}
-    return kind(**dict.fromkeys((fields | named) - {"self"}, "x\ny"))
-
-
-@pytest.mark.parametrize("kind", list(_their_classes()), ids=lambda kind: str(kind.__name__))
-def test_every_exception_of_botocore_becomes_one_of_ours(kind: type[Exception]) -> None:
-    """None escapes as a traceback; each is one line, and of ours."""
-    with pytest.raises(BirthrightError) as caught, translated():
-        raise _made(kind)
-    assert isinstance(caught.value, UsageError | ReadError)
-    assert "\n" not in str(caught.value)
-    assert caught.value.__suppress_context__
-
-
-@pytest.mark.parametrize(
-    ("kind", "ours"),
-    [
-        (theirs.ProfileNotFound, UsageError),
-        (theirs.ConfigParseError, UsageError),
-        (theirs.UnknownRegionError, UsageError),
-        (theirs.PartialCredentialsError, CredentialsError),
-        (theirs.UnauthorizedSSOTokenError, CredentialsError),
-        (theirs.TokenRetrievalError, CredentialsError),
-        (theirs.CredentialRetrievalError, CredentialsError),
-        (theirs.ConnectTimeoutError, ReadError),
-        (theirs.ProxyConnectionError, ReadError),
-    ],
-)
-def test_what_is_wrong_decides_the_exit_code(kind: type[Exception], ours: type[BirthrightError]) -> None:
-    """Settings are a usage error, credentials and networks something that could not be read."""
-    with pytest.raises(BirthrightError) as caught, translated():
-        raise _made(kind)
-    assert type(caught.value) is ours
 
 
 @pytest.mark.parametrize(

@@ -12,50 +12,20 @@ from urllib.parse import quote_plus
 from xml.etree import ElementTree as ET
 
 from birthright.aws.async_pacing import Pacer
+from birthright.aws.errors import meaning_of_code, read_error
 from birthright.aws.http import Response, TimedOutError
 from birthright.aws.session import Session
 from birthright.aws.signing import sign
-from birthright.errors import (
-    AccessDeniedError,
-    AnswerError,
-    CredentialsError,
-    ReadError,
-    ThrottledError,
-)
+from birthright.errors import AnswerError, ReadError, ThrottledError
 from birthright.times import now_exactly
 
 _log = logging.getLogger(__name__.rpartition(".")[0])
 
-# "Too many": of this kind of call, however slowly the others come. It is waited for, not paced.
-_LIMITS = frozenset({"LimitExceeded", "LimitExceededException"})
-_THROTTLES = _LIMITS | frozenset(
-    """Throttling ThrottlingException ThrottledException RequestThrottled RequestThrottledException
-    RequestLimitExceeded TooManyRequestsException BandwidthLimitExceeded SlowDown PriorRequestNotComplete
-    EC2ThrottledException ProvisionedThroughputExceededException TransactionInProgressException""".split()
-)
-_PASSING = frozenset({"RequestTimeout", "RequestTimeoutException", "ServiceFailure", "InternalFailure"})
-_DENIALS = frozenset({
-    "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized", "OptInRequired",
-})  # fmt: skip
-_BAD_CREDENTIALS = frozenset(
-    """InvalidClientTokenId UnrecognizedClientException SignatureDoesNotMatch IncompleteSignature
-    IncompleteSignatureException InvalidSignatureException ExpiredToken ExpiredTokenException
-    TokenRefreshRequired RequestExpired MissingAuthenticationToken MissingAuthenticationTokenException
-    InvalidAccessKeyId AuthFailure InvalidToken""".split()
-)
-_BAD_CREDENTIALS_HINTS = {
-    "ExpiredToken": "the session is over: sign in again",
-    "ExpiredTokenException": "the session is over: sign in again",
-    "SignatureDoesNotMatch": "the secret is wrong, or this machine's clock is",
-    "RequestExpired": "this machine's clock is wrong",
-    "InvalidClientTokenId": "the access key does not exist, is inactive, or belongs to another partition",
-}
 _jitter = random.Random()  # noqa: S311  it needs no secrecy
 _FAILED_TRIES = 5
 _HUNG_TRIES = 2
 _THROTTLED_TRIES = 25
 _LONGEST_PAUSE = 10.0
-_LONGEST_MESSAGE = 300
 _VERSIONS = {"iam": "2010-05-08", "sts": "2011-06-15"}
 
 
@@ -126,7 +96,8 @@ class QueryClient:
             self.digests[action].append(_digest(action, response.body))
         except ThrottledError as error:
             self.refused[action] += 1
-            if error.code not in _LIMITS:
+            # Of a limit of one kind of call slower calls are no cure: it is waited for, not paced.
+            if meaning_of_code(error.code) != "limit":
                 self._pacer.throttled(left_at)
             raise
         except ReadError as error:
@@ -169,7 +140,8 @@ def _read(action: str, response: Response) -> ET.Element:
         raise _no_document(action, response, error) from None
     _drop_namespaces(root)
     if response.status != 200:  # noqa: PLR2004  HTTP's "OK"
-        raise _error(action, response, root)
+        code = root.findtext(".//Code") or f"HTTP {response.status}"
+        raise read_error(action, code, response.status, root.findtext(".//Message") or "")
     result = root.find(f"{action}Result")
     if result is None:
         raise AnswerError(f"{action}: the answer is a <{root.tag[:40]}>, not a <{action}Result>")
@@ -190,33 +162,6 @@ def _no_document(action: str, response: Response, error: Exception) -> ReadError
     if response.status == 407:  # noqa: PLR2004  HTTP's "proxy authentication required"
         return ReadError("the proxy wants a name and a password", "HTTP_PROXY=http://name:password@host:port")
     return AnswerError(f"{action}: HTTP {response.status}, and the answer is not XML ({error})")
-
-
-def _error(action: str, response: Response, root: ET.Element) -> ReadError:
-    """Turn an error document into the error of ours that says what it means for the reader."""
-    code = root.findtext(".//Code") or f"HTTP {response.status}"
-    message = _message(root)
-    text = f"{action}: {code}" + (f", {message}" if message else "")
-    if code in _THROTTLES or response.status == 429:  # noqa: PLR2004  HTTP's "too many requests"
-        return ThrottledError(text, "AWS kept saying so until the retry budget was spent", code)
-    if code in _DENIALS:
-        return AccessDeniedError(text, "'birthright permissions' prints what is needed", code)
-    if code in _BAD_CREDENTIALS:
-        hint = _BAD_CREDENTIALS_HINTS.get(code, "check the credentials in use: aws sts get-caller-identity")
-        return CredentialsError(text, hint, code)
-    if response.status >= 500 or code in _PASSING:  # noqa: PLR2004  HTTP's server errors
-        return AnswerError(text, code=code)
-    return ReadError(text, code=code)
-
-
-def _message(root: ET.Element) -> str:
-    """Return AWS's message in one line.
-
-    To a wrong signature AWS adds the request as it saw it, in which the session token stands.
-    """
-    text = (root.findtext(".//Message") or "").partition("The Canonical String")[0]
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]}..."
 
 
 def _code(response: Response) -> str:

@@ -8,12 +8,10 @@ used for reading.
 import asyncio
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-import botocore.exceptions as theirs
 import botocore.session
 import msgspec
 from botocore.configprovider import ConfiguredEndpointProvider
@@ -22,32 +20,11 @@ from botocore.endpoint_provider import EndpointProvider
 from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies, validate_region_name
 
+from birthright.aws.errors import translated
 from birthright.aws.http import Pool, Response
 from birthright.aws.signing import Credentials, CredentialScope
-from birthright.errors import BirthrightError, CredentialsError, ReadError, UsageError
+from birthright.errors import CredentialsError, UsageError
 from birthright.secret import Secret
-
-_WRONG_SETTINGS = (
-    theirs.BaseEndpointResolverError,
-    theirs.ConfigNotFound,
-    theirs.ConfigParseError,
-    theirs.EndpointProviderError,
-    theirs.InvalidConfigError,
-    theirs.InvalidDefaultsMode,
-    theirs.InvalidEndpointConfigurationError,
-    theirs.InvalidIMDSEndpointError,
-    theirs.InvalidIMDSEndpointModeError,
-    theirs.InvalidProxiesConfigError,
-    theirs.InvalidRegionError,
-    theirs.InvalidRetryConfigurationError,
-    theirs.InvalidSTSRegionalEndpointsConfigError,
-    theirs.ProfileNotFound,
-    theirs.UnknownRegionError,
-    theirs.UnknownServiceError,
-)
-_UNREACHABLE = (theirs.ConnectionError, theirs.HTTPClientError)
-_SIGN_IN = "sign in again, or choose another --profile"
-_LONGEST_TEXT = 500
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -180,35 +157,6 @@ class AwsSession:
         )
         url: str | None = provider.provide()
         return url
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Turn botocore's exceptions into birthright's; the one place where that happens.
-
-    The original is not chained: what a credential process printed may hang on it.
-    """
-    try:
-        yield
-    except BirthrightError:
-        raise
-    except (theirs.BotoCoreError, theirs.ClientError, theirs.UndefinedModelAttributeError) as error:
-        raise translate(error) from None
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        # What botocore lets through: a credential process that is not there or prints no JSON object, a
-        # cache that cannot be read.
-        text = error.strerror if isinstance(error, OSError) else type(error).__name__
-        raise CredentialsError(f"no usable AWS credentials: {text}", _SIGN_IN) from None
-
-
-def translate(error: Exception) -> BirthrightError:
-    """Choose the error of ours for one of botocore's: wrong settings, no network, or no credentials."""
-    text = " ".join(str(error).split())[:_LONGEST_TEXT]
-    if isinstance(error, _WRONG_SETTINGS):
-        return UsageError(text, "look at AWS_PROFILE, AWS_REGION and ~/.aws/config")
-    if isinstance(error, _UNREACHABLE):
-        return ReadError(f"the credentials' own source cannot be reached: {text}")
-    return CredentialsError(f"no usable AWS credentials: {text}", _SIGN_IN)
 
 
 def _without_fips(region: str) -> tuple[str, bool]:

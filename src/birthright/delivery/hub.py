@@ -16,9 +16,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from birthright.aws.errors import translated
+from birthright.aws.errors import change_error, code_of, translated
 from birthright.aws.session import AwsSession
-from birthright.aws.session import translated as ours
 from birthright.aws.sts import Caller, caller_of
 from birthright.errors import AccessDeniedError, AnswerError, BirthrightError, ReadError
 
@@ -154,9 +153,9 @@ class Hub:
         return answer
 
     def _refusal(self, error: Exception, action: str) -> BirthrightError:
-        if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") in _NOT_ENABLED:
+        if isinstance(error, ClientError) and code_of(error) in _NOT_ENABLED:
             return self._not_enabled()
-        told = translated(error, action)
+        told = change_error(error, action)
         if isinstance(told, AccessDeniedError):
             needed = "'birthright permissions --for security-hub' prints what is needed"
             return AccessDeniedError(told.message, needed, told.code)
@@ -174,7 +173,7 @@ def _get_caller(sts: Any) -> Caller:  # noqa: ANN401 - botocore has no types
     try:
         return caller_of(sts.get_caller_identity().get("Arn", ""))
     except (ClientError, BotoCoreError, ResponseParserError) as error:
-        raise translated(error, "sts:GetCallerIdentity") from None
+        raise change_error(error, "sts:GetCallerIdentity") from None
 
 
 def _client(session: AwsSession, service: str) -> Any:  # noqa: ANN401 - botocore makes its clients at run time
@@ -184,7 +183,7 @@ def _client(session: AwsSession, service: str) -> Any:  # noqa: ANN401 - botocor
         connect_timeout=_CONNECT_TIMEOUT,
         read_timeout=_READ_TIMEOUT,
     )
-    with ours():
+    with translated():
         return session.botocore.create_client(service, region_name=session.region, config=config)
 
 

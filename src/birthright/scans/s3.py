@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from birthright.aws.session import AwsSession, translated
+from birthright.aws.errors import translated
+from birthright.aws.session import AwsSession
 from birthright.errors import UsageError
 from birthright.scans.bucket import BucketStore
 

@@ -20,12 +20,12 @@ from botocore import xform_name
 from botocore.config import Config
 from botocore.parsers import ResponseParserError
 
-from birthright.aws.session import AwsSession, translated
+from birthright.aws.errors import UNREACHABLE, botocore_read_error, code_of, translated
+from birthright.aws.session import AwsSession
 from birthright.errors import (
     AccessDeniedError,
     AnswerError,
     BirthrightError,
-    CredentialsError,
     ReadError,
     ThrottledError,
     UsageError,
@@ -52,28 +52,10 @@ _PAGE_SIZE = 20
 _FAILED_TRIES = 4
 _THROTTLED_TRIES = 12
 _LONGEST_PAUSE = 10.0  # seconds
-_LONGEST_TEXT = 300
-_SERVER_FAULT = 500
-_UNREACHABLE = "unreachable"
 _WHO_MAY = "only the management account or a delegated administrator may ask"
 _PERMISSIONS = "'birthright permissions --for org' prints the policy that is needed"
 _NO_ORGANIZATION = "AWSOrganizationsNotInUseException"
 _GONE = frozenset({"ParentNotFoundException", "TargetNotFoundException"})
-_THROTTLES = frozenset(
-    {
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "TooManyRequestsException",
-        "RequestThrottled",
-    }
-)
-_DENIALS = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized"})
-_BAD_CREDENTIALS = frozenset(
-    """InvalidClientTokenId UnrecognizedClientException SignatureDoesNotMatch IncompleteSignature
-    IncompleteSignatureException InvalidSignatureException ExpiredToken ExpiredTokenException
-    RequestExpired MissingAuthenticationToken MissingAuthenticationTokenException""".split()
-)
 
 
 class OrganizationalUnit(msgspec.Struct, frozen=True):
@@ -293,17 +275,11 @@ class Organization:
         return answer
 
     def _call(self, operation: str, parameters: dict[str, object]) -> dict[str, Any]:
-        """Make one request. Raises ours, and whatever botocore raises of the credentials."""
+        """Make one request. Raises BirthrightError."""
         try:
             answer: dict[str, Any] = getattr(self._client, xform_name(operation))(**parameters)
-        except theirs.ClientError as error:
-            raise _answered(error, operation) from None
-        except (theirs.HTTPClientError, theirs.ConnectionError) as error:
-            hint = "is the network up, and does AWS_ENDPOINT_URL name the right host?"
-            text = f"{operation}: AWS Organizations cannot be reached: {_one_line(error)}"
-            raise ReadError(text, hint, _UNREACHABLE) from None
-        except ResponseParserError as error:
-            raise AnswerError(f"{operation}: the answer cannot be read: {_one_line(error)}") from None
+        except (theirs.ClientError, theirs.BotoCoreError, ResponseParserError) as error:
+            raise _error(error, operation) from None
         return answer
 
 
@@ -311,30 +287,16 @@ def _tries_for(error: ReadError) -> int:
     """Return how often is asked before an error counts."""
     if isinstance(error, ThrottledError):
         return _THROTTLED_TRIES
-    return _FAILED_TRIES if isinstance(error, AnswerError) or error.code == _UNREACHABLE else 1
+    return _FAILED_TRIES if isinstance(error, AnswerError) or error.code == UNREACHABLE else 1
 
 
-def _answered(error: theirs.ClientError, operation: str) -> BirthrightError:
-    """Choose the error of ours by AWS's code."""
-    code = str(error.response.get("Error", {}).get("Code", ""))
-    message = _one_line(error.response.get("Error", {}).get("Message", ""))
-    text = f"{operation}: {code}" + (f", {message}" if message else "")
-    if code == _NO_ORGANIZATION:
+def _error(error: Exception, operation: str) -> BirthrightError:
+    if isinstance(error, theirs.ClientError) and code_of(error) == _NO_ORGANIZATION:
         return UsageError("this account is in no organization", "use --accounts FILE or --profiles A,B")
-    if code in _DENIALS:
-        return AccessDeniedError(f"{text}; {_WHO_MAY}", _PERMISSIONS, code)
-    if code in _THROTTLES:
-        return ThrottledError(text, "AWS kept saying so until the retry budget was spent", code)
-    if code in _BAD_CREDENTIALS:
-        hint = "sign in again, or check them and the Region: aws sts get-caller-identity"
-        return CredentialsError(text, hint, code)
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", _SERVER_FAULT)
-    return AnswerError(text, code=code) if status >= _SERVER_FAULT else ReadError(text, code=code)
-
-
-def _one_line(text: object) -> str:
-    line = printable(" ".join(str(text).split()))
-    return line if len(line) <= _LONGEST_TEXT else f"{line[:_LONGEST_TEXT]}..."
+    found = botocore_read_error(error, operation)
+    if isinstance(found, AccessDeniedError):
+        return AccessDeniedError(f"{found.message}; {_WHO_MAY}", _PERMISSIONS, found.code)
+    return found
 
 
 def _account(item: dict[str, Any]) -> Account:

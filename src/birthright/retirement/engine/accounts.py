@@ -15,9 +15,8 @@ from botocore.parsers import ResponseParserError
 from botocore.session import Session
 
 from birthright.aws.clock import AwsClock
-from birthright.aws.errors import translated
+from birthright.aws.errors import UNREACHABLE, change_error, translated
 from birthright.aws.session import AwsSession
-from birthright.aws.session import translated as ours
 from birthright.aws.sts import Caller, caller_of
 from birthright.aws.thread_pacing import ThreadPacer
 from birthright.errors import CredentialsError, ReadError, ThrottledError, UncertainError
@@ -167,7 +166,7 @@ class AccountDirectory:
             return self._identity(self._client(session, "sts", **keys))
 
         identity = self._patient_identity(client("sts"))
-        with ours():
+        with translated():
             own = session.get_credentials().get_frozen_credentials().access_key
         pace = ThreadPacer(self._sleep)
         return RetiringAccount(
@@ -182,7 +181,7 @@ class AccountDirectory:
             read_timeout=READ_TIMEOUT,
             max_pool_connections=64,
         )
-        with ours():
+        with translated():
             return session.create_client(service, region_name=self._session.region, config=config, **keys)
 
     def _patient_identity(self, sts: Any) -> Caller:  # noqa: ANN401 - as above
@@ -195,7 +194,7 @@ class AccountDirectory:
                 if attempt >= (_THROTTLED_ATTEMPTS if isinstance(error, ThrottledError) else _ATTEMPTS):
                     raise
             except ReadError as error:
-                if error.code != "unreachable" or attempt >= _ATTEMPTS:
+                if error.code != UNREACHABLE or attempt >= _ATTEMPTS:
                     raise
             longest = min(0.2 * 2**attempt, _LONGEST_PAUSE)
             self._sleep(random.uniform(longest / 2, longest))  # noqa: S311 - not for cryptography
@@ -205,9 +204,9 @@ class AccountDirectory:
         try:
             answer = sts.get_caller_identity()
         except ClientError as error:
-            raise translated(error, _action(error)) from None
+            raise change_error(error, _action(error)) from None
         except (BotoCoreError, ResponseParserError) as error:
-            raise translated(error, "sts:GetCallerIdentity") from None
+            raise change_error(error, "sts:GetCallerIdentity") from None
         date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
         if date:
             self._clock.observe(date)

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from birthright.aws.clock import AwsClock
-from birthright.aws.errors import translated
+from birthright.aws.errors import UNREACHABLE, change_error
 from birthright.aws.thread_pacing import ThreadPacer
 from birthright.errors import AnswerError, ReadError, ThrottledError, UncertainError
 from birthright.secret import Secret
@@ -138,7 +138,7 @@ class Iam:
             except UncertainError as lost:
                 error = lost
             except ReadError as refused:
-                if refused.code != "unreachable":
+                if refused.code != UNREACHABLE:
                     raise
                 error = refused
             self._sleep(_FIRST_PAUSE * 2**attempt)
@@ -174,9 +174,9 @@ class Iam:
             answer: dict[str, Any] = getattr(self._client, xform_name(operation))(**parameters)
         except ClientError as error:
             self._observe(error.response)
-            raise translated(error, f"iam:{operation}") from None
+            raise change_error(error, f"iam:{operation}") from None
         except (BotoCoreError, ResponseParserError) as error:
-            raise translated(error, f"iam:{operation}") from None
+            raise change_error(error, f"iam:{operation}") from None
         except ValueError:
             # botocore lets through a date that is none.
             raise UncertainError(f"iam:{operation}: the answer cannot be read", "run it again") from None

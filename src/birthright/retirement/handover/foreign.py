@@ -23,20 +23,6 @@ T = TypeVar("T")
 
 # Seconds between attempts, each made longer or shorter by up to a half.
 PAUSES = (0.5, 1.0, 2.0, 4.0)
-_SERVER_FAULT = 500
-_REQUEST_TIMEOUT = 408
-_TOO_MANY = 429
-_SLOW_DOWN = frozenset(
-    {
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "TooManyRequestsException",
-        "TooManyUpdates",
-    }
-)
 _CODE = re.compile(r"[A-Za-z][A-Za-z.]{0,63}")
 _DENIED = (
     "'birthright permissions --for retire' prints what is needed; a KMS key of your own also wants"
@@ -154,7 +140,7 @@ def _once(
     owner: Owner, service: str, operation: str, arguments: dict[str, object]
 ) -> tuple[dict[str, Any] | None, _Failure]:
     """Make one attempt; the revealed arguments live in botocore's frames only, not in ours."""
-    import botocore.exceptions as theirs
+    from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError
 
     action = f"{service}:{''.join(word.capitalize() for word in operation.split('_'))}"
@@ -162,10 +148,8 @@ def _once(
         method = getattr(owner.client(service), operation)
         with _unlogged():
             return dict(method(**{name: _revealed(value) for name, value in arguments.items()})), _Failure("")
-    except theirs.ClientError as error:
-        return None, _answered(error.response, action)
-    except (theirs.BotoCoreError, ResponseParserError) as error:
-        return None, _unanswered(error, action)
+    except (BotoCoreError, ClientError, ResponseParserError) as error:
+        return None, _failure(error, action)
     except BirthrightError as error:
         return None, _Failure(error.message, error.hint)
 
@@ -177,35 +161,42 @@ def _revealed(value: object) -> object:
 _DENIED_ACTION = re.compile(r"not authorized to perform: ([a-z0-9-]{1,40}:[A-Za-z]{1,60})\b")
 
 
-def _answered(response: Any, action: str) -> _Failure:  # noqa: ANN401 - botocore's answers have no type
-    """Judge by AWS's code. A fault of the server may come after the deed, a refusal never does."""
-    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", _SERVER_FAULT))
-    code = str(response.get("Error", {}).get("Code", ""))
-    code = code if _CODE.fullmatch(code) else str(status)
-    if status >= _SERVER_FAULT or status == _REQUEST_TIMEOUT:
-        return _Failure(f"{action}: AWS failed: {code}", "run it again", code, certain=False, again=True)
-    if code in _SLOW_DOWN or status == _TOO_MANY:
-        return _Failure(f"{action}: AWS asks to slow down", "run it again later", code, again=True)
-    if "AccessDenied" in code:
-        # One call may need several permissions; AWS names the one that is missing.
-        named = _DENIED_ACTION.search(str(response.get("Error", {}).get("Message", "")))
-        return _Failure(f"{named[1] if named else action} is denied", _DENIED, code)
+def _failure(error: Exception, action: str) -> _Failure:
+    """Say what an error of botocore's means, in words that repeat nothing of it but AWS's code."""
+    from botocore.exceptions import ClientError
+
+    from birthright.aws.errors import meaning_of
+
+    if isinstance(error, ClientError):
+        return _answered(error, action)
+    name = type(error).__name__
+    match meaning_of(error):
+        case "unreached":
+            return _Failure(f"{action}: AWS cannot be reached ({name})", "is the network up?", again=True)
+        case "lost":
+            text = f"{action}: the answer was lost ({name})"
+            return _Failure(text, "run it again", certain=False, again=True)
+    return _Failure(f"{action} could not be asked ({name})", "look at the AWS settings and credentials")
+
+
+def _answered(error: Any, action: str) -> _Failure:  # noqa: ANN401 - botocore has no types
+    from birthright.aws.errors import code_of, meaning_of, status_of
+
+    code = code_of(error) if _CODE.fullmatch(code_of(error)) else str(status_of(error))
+    match meaning_of(error):
+        case "failed":
+            return _Failure(f"{action}: AWS failed: {code}", "run it again", code, certain=False, again=True)
+        case "throttled":
+            return _Failure(f"{action}: AWS asks to slow down", "run it again later", code, again=True)
+        case "denied":
+            return _Failure(f"{_denied_action(error) or action} is denied", _DENIED, code)
     return _Failure(f"{action}: AWS refuses: {code}", "look at the destination and the permissions", code)
 
 
-def _unanswered(error: Exception, action: str) -> _Failure:
-    """Judge a call that AWS did not answer, by whether it was sent."""
-    import botocore.exceptions as theirs
-    from botocore.parsers import ResponseParserError
-
-    unreached = (theirs.EndpointConnectionError, theirs.ConnectTimeoutError, theirs.ProxyConnectionError)
-    lost = (theirs.HTTPClientError, theirs.ConnectionError, theirs.IncompleteReadError, ResponseParserError)
-    name = type(error).__name__
-    if isinstance(error, unreached):
-        return _Failure(f"{action}: AWS cannot be reached ({name})", "is the network up?", again=True)
-    if isinstance(error, lost):
-        return _Failure(f"{action}: the answer was lost ({name})", "run it again", certain=False, again=True)
-    return _Failure(f"{action} could not be asked ({name})", "look at the AWS settings and credentials")
+def _denied_action(error: Any) -> str | None:  # noqa: ANN401 - botocore has no types
+    """Return the missing permission: one call may need several, and AWS names the one."""
+    named = _DENIED_ACTION.search(str(error.response.get("Error", {}).get("Message", "")))
+    return named[1] if named else None
 
 
 class _Hush(logging.Filter):
