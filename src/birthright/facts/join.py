@@ -22,13 +22,10 @@ from birthright.facts.answers import (
     ReportSlot,
     ReportUser,
 )
-from birthright.facts.model import AccessKey, Principal
+from birthright.facts.model import ACTIVE, INACTIVE, KEY_STATUSES, AccessKey, Principal
 
 _UNKNOWN_USE = LastUse()
 _START = datetime.min.replace(tzinfo=UTC)
-# The report calls every status but this one inactive.
-_ACTIVE = "Active"
-_STATUSES = frozenset({"Active", "Inactive", "Expired"})
 
 
 class JoinNotes(msgspec.Struct, frozen=True):
@@ -222,7 +219,7 @@ def _listed_row(blank: AccessKey, key: ListedKey, slot: _Slot | None, lookup: La
         access_key_id=key.access_key_id,
         slot=slot and slot[0],
         # A word that AWS has not documented may mean anything, also active.
-        status=key.status if key.status in _STATUSES else None,
+        status=key.status if key.status in KEY_STATUSES else None,
         created_at=key.created_at,
         created_source="listing",
         **_use_columns(use, "lookup" if looked_up else "report"),
@@ -231,7 +228,8 @@ def _listed_row(blank: AccessKey, key: ListedKey, slot: _Slot | None, lookup: La
 
 def _slot_row(blank: AccessKey, number: int, slot: ReportSlot) -> AccessKey:
     """Make the row of a key that only the report knows."""
-    status = None if slot.active is None else _ACTIVE if slot.active else "Inactive"
+    # The report calls every status but this one inactive.
+    status = None if slot.active is None else ACTIVE if slot.active else INACTIVE
     return msgspec.structs.replace(
         blank,
         slot=number,
@@ -286,9 +284,9 @@ def _slot_of(key: ListedKey, keys: tuple[ListedKey, ...], slots: dict[datetime, 
     candidates = slots.get(key.created_at, [])
     rivals = [other for other in keys if other.created_at == key.created_at]
     if len(candidates) > 1 or len(rivals) > 1:
-        active = key.status == _ACTIVE
+        active = key.status == ACTIVE
         candidates = [slot for slot in candidates if slot[1].active is active]
-        rivals = [other for other in rivals if (other.status == _ACTIVE) is active]
+        rivals = [other for other in rivals if (other.status == ACTIVE) is active]
     return candidates[0] if len(candidates) == len(rivals) == 1 else None
 
 

@@ -4,7 +4,7 @@ Times are aware datetimes in UTC, whole seconds. None is "not known" and never m
 """
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 
@@ -12,6 +12,12 @@ import msgspec
 UNKNOWN = "unknown"
 
 Status = Literal["ok", "partial", "denied", "failed", "skipped"]
+
+# A key's status, in AWS's words. Answers and documents may hold a newer word; facts never do.
+KeyStatus = Literal["Active", "Inactive", "Expired"]
+ACTIVE: Final = "Active"
+INACTIVE: Final = "Inactive"
+KEY_STATUSES: frozenset[str] = frozenset(get_args(KeyStatus))
 
 
 class Principal(msgspec.Struct, frozen=True, gc=False):
@@ -57,7 +63,7 @@ class AccessKey(msgspec.Struct, frozen=True, gc=False):
     user_created_at: datetime | None = None
     access_key_id: str | None = None
     slot: int | None = None
-    status: str | None = None
+    status: KeyStatus | None = None
     created_at: datetime | None = None
     created_source: Literal["listing", "report"] | None = None
     ever_used: bool | None = None

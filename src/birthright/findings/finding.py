@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from birthright.facts.model import INACTIVE
 from birthright.findings.model import Evidence, Finding, Remedy
 from birthright.policies.evaluator import Evaluator, Row, Verdict
 from birthright.policies.page import Page
@@ -154,7 +155,7 @@ def _in_use(row: Row, in_use: timedelta, at: datetime) -> bool | None:
 
     An inactive key cannot be used, however lately it was.
     """
-    if row.status == "Inactive":
+    if row.status == INACTIVE:
         return False
     if row.last_used_at is not None:
         return at - row.last_used_at < in_use

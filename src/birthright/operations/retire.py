@@ -90,7 +90,7 @@ class Retiring:
             raise UsageError(f"the journal knows no retirement of {key}", "'birthright status' lists all")
         *earlier, last = found
         left_off = [r for r in earlier if r.disabled_at and r.is_left_off]
-        look_back = last.planned.status == "Inactive" and last.state != "deleted"
+        look_back = last.planned.is_inactive and last.state != "deleted"
         return [last, *left_off[-1:]] if look_back else [last]
 
     def _warn_of_restored(self, standing: Sequence[Retirement], plan_id: str) -> None:

@@ -15,7 +15,7 @@ import msgspec
 
 from birthright.errors import PageError, UsageError
 from birthright.facts.answers import ROOT_NAME
-from birthright.facts.model import AccessKey, Coverage, Principal, Status
+from birthright.facts.model import ACTIVE, AccessKey, Coverage, Principal, Status
 from birthright.policies.evaluator import Evaluator, Judgement, Row
 from birthright.policies.page import Page, Source, read_yaml
 from birthright.times import format_instant, parse_duration, parse_instant
@@ -168,7 +168,7 @@ def _key(user: Principal, place: int, given: Mapping[str, Any], as_of: datetime)
         "user_created_at": user.created_at,
         "access_key_id": None if user.is_root else f"AKIA{user.account_id}{place + 1:04}",
         "slot": place + 1 if place < 2 else None,  # noqa: PLR2004
-        "status": "Active",
+        "status": ACTIVE,
         "created_at": born + timedelta(days=1),
         "created_source": "report" if user.is_root else "listing",
         "ever_used": True,

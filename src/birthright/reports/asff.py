@@ -7,6 +7,7 @@ from typing import Any, TextIO
 import msgspec
 
 from birthright.aws.identifiers import is_account_id
+from birthright.facts.model import ACTIVE, INACTIVE
 from birthright.findings.model import Document, Finding, Waiver
 from birthright.policies.evaluator import Verdict
 from birthright.policies.page import Page, Risk
@@ -32,7 +33,7 @@ _OTHER_TYPE = "Software and Configuration Checks/AWS Security Best Practices"
 _CIS = "CIS AWS Foundations Benchmark"
 _LABELS: dict[Risk, str] = {"low": "LOW", "medium": "MEDIUM", "high": "HIGH", "critical": "CRITICAL"}
 _STATUSES: dict[Verdict, str] = {"pass": "PASSED", "unknown": "WARNING", "fail": "FAILED"}
-_DETAILED_STATUSES = frozenset({"Active", "Inactive"})
+_DETAILED_STATUSES = frozenset({ACTIVE, INACTIVE})
 _NOBODYS = "000000000000"
 # AWS's limits, in characters.
 _TITLE, _DESCRIPTION, _TEXT, _ID, _FIELD, _REQUIREMENT = 256, 1024, 512, 512, 2048, 64

@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from birthright.facts.model import INACTIVE
+
 # What a plan does with a key.
 Action = Literal["retire", "rotate", "refuse"]
 
@@ -63,6 +65,11 @@ class KeyFacts(msgspec.Struct, frozen=True, kw_only=True):
     last_used_region: str | None
     last_used_service: str | None
     as_of: datetime | None
+
+    @property
+    def is_inactive(self) -> bool:
+        """Whether the key was inactive already; one of unknown status is not."""
+        return self.status == INACTIVE
 
 
 class FindingRef(msgspec.Struct, frozen=True):

@@ -12,6 +12,8 @@ from birthright.sandbox.ids import access_key_id_of, identifier, secret_of
 from birthright.sandbox.secret_state import SecretState, StoredParameter, StoredSecret
 
 ROOT_NAME = "<root_account>"
+ACTIVE, INACTIVE, EXPIRED = "Active", "Inactive", "Expired"
+SETTABLE = (ACTIVE, INACTIVE)  # EXPIRED is read, never written
 _FILLED = ("_users", "_credentials", "_root", "_report", "_folded", "_serial")
 _filling = RLock()  # a sandbox answers in one thread while tests look at it from another
 KEYS_PER_USER = 2  # IAM's quota AccessKeysPerUser, active or not
@@ -39,7 +41,7 @@ class Key:
     access_key_id: str
     user_name: str
     created_at: datetime
-    status: str = "Active"
+    status: str = ACTIVE
     slot: int = 1
     last_used_at: datetime | None = None
     last_used_region: str = "N/A"

@@ -8,6 +8,8 @@ its default window of 7 s, read with a cached report and the current key listing
 from dataclasses import dataclass
 from typing import Literal
 
+from birthright.sandbox.account import ACTIVE, EXPIRED, INACTIVE
+
 Verdict = Literal["fail", "pass", "unknown", "absent"]
 Event = Literal["created", "deleted", "disabled"]
 
@@ -35,7 +37,7 @@ class KeyCase:
     used: float | None = None
     service: str = "s3"
     region: str = "us-east-1"
-    status: str = "Active"
+    status: str = ACTIVE
     since: Event | None = None
     slot: int | None = None
 
@@ -92,7 +94,7 @@ CASES = (
     UserCase("terraform-3s", "made by Terraform, 3 s apart", 95, (KeyCase(FAIL, 3, used=0.5),)),
     UserCase("negative-gap", "key older than the user by an hour", 80, (KeyCase(UNKNOWN, -3600, used=4),)),
     UserCase("negative-gap-1s", "key older than the user by a second", 80, (KeyCase(UNKNOWN, -1),)),
-    UserCase("born-inactive", "birth key already disabled", 300, (KeyCase(PASS, 0, status="Inactive"),)),
+    UserCase("born-inactive", "birth key already disabled", 300, (KeyCase(PASS, 0, status=INACTIVE),)),
     UserCase(
         "two-born-keys-same-second",
         "two birth keys with the same creation second: both fail, each with its own id",
@@ -103,7 +105,7 @@ CASES = (
         "two-born-keys-one-inactive",
         "same second, told apart by status",
         310,
-        (KeyCase(FAIL, 1, used=2), KeyCase(PASS, 1, status="Inactive")),
+        (KeyCase(FAIL, 1, used=2), KeyCase(PASS, 1, status=INACTIVE)),
     ),
     UserCase(
         "two-born-keys-seconds-apart",
@@ -130,7 +132,7 @@ CASES = (
         "born-inactive-and-newer",
         "rotation half done: the birth key is off, the new key in use",
         450,
-        (KeyCase(PASS, 0, status="Inactive", used=8), KeyCase(PASS, age=9, used=0.2)),
+        (KeyCase(PASS, 0, status=INACTIVE, used=8), KeyCase(PASS, age=9, used=0.2)),
     ),
     UserCase(
         "three-keys",
@@ -198,13 +200,13 @@ CASES = (
     UserCase("never-used-old-key", "a later key of 300 days, never used", 650, (KeyCase(PASS, age=300),)),
     UserCase("never-used-fresh-key", "a key of six hours, not used yet", 650, (KeyCase(PASS, age=0.25),)),
     UserCase(
-        "inactive-40d", "a later key, disabled", 640, (KeyCase(PASS, age=70, used=40, status="Inactive"),)
+        "inactive-40d", "a later key, disabled", 640, (KeyCase(PASS, age=70, used=40, status=INACTIVE),)
     ),
     UserCase(
         "inactive-both",
         "two disabled keys, one of them a birth key",
         640,
-        (KeyCase(PASS, 0, used=50, status="Inactive"), KeyCase(PASS, age=70, status="Inactive")),
+        (KeyCase(PASS, 0, used=50, status=INACTIVE), KeyCase(PASS, age=70, status=INACTIVE)),
     ),
     UserCase(
         "two-active-keys",
@@ -232,7 +234,7 @@ CASES = (
         "console-born-inactive",
         "console user, birth key off",
         222,
-        (KeyCase(PASS, 0, status="Inactive"),),
+        (KeyCase(PASS, 0, status=INACTIVE),),
         console=1,
         mfa=True,
     ),
@@ -246,7 +248,7 @@ CASES = (
         "born-expired",
         "birth key in AWS's third status, Expired: it signs nothing",
         320,
-        (KeyCase(PASS, 0, used=100, status="Expired"),),
+        (KeyCase(PASS, 0, used=100, status=EXPIRED),),
     ),
     UserCase("console-unused-91d", "password unused for 91 days", 222, console=91, mfa=True),
     UserCase("console-new-never-used", "password of a few hours, never used", 0.2, console="never"),

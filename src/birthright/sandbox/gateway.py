@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from birthright.sandbox.account import Key, KeyUse, SandboxAccount
+from birthright.sandbox.account import ACTIVE, Key, KeyUse, SandboxAccount
 from birthright.sandbox.actions import ACTIONS, TAGGING, WRITES
 from birthright.sandbox.calls import Call
 from birthright.sandbox.changes import use
@@ -148,7 +148,7 @@ class Gateway:
             usable = token == credential.token
         else:
             early = credential.usable_from is not None and (self.cloud.clock.now() < credential.usable_from)
-            usable = credential.status == "Active" and not token and not early
+            usable = credential.status == ACTIVE and not token and not early
         if not usable:
             raise AwsError(403, "InvalidClientTokenId", _BAD_TOKEN)
 

@@ -1,11 +1,9 @@
 """IAM's actions on access keys."""
 
 from birthright.sandbox import changes
-from birthright.sandbox.account import KEYS_PER_USER, Key, User
+from birthright.sandbox.account import KEYS_PER_USER, SETTABLE, Key, User
 from birthright.sandbox.calls import Call, invalid, named_or_calling_user, page, required
 from birthright.sandbox.wire import AwsError, instant, tag
-
-_WRITABLE = ("Active", "Inactive")  # Expired is read, never written
 
 
 def list_access_keys(call: Call) -> str:
@@ -50,7 +48,7 @@ def update_access_key(call: Call) -> None:
     """UpdateAccessKey: Active or Inactive; reversible, and IAM keeps no date of it."""
     user, key = _named_key(call)
     status = required(call, "Status")
-    if status not in _WRITABLE:
+    if status not in SETTABLE:
         raise invalid(f"Value '{status}' at 'status' must be one of [Active, Inactive]")
     call.effect = changes.set_status(user, key, status, call.now, call.cloud.delays)
 

@@ -4,10 +4,8 @@ from datetime import datetime
 
 from birthright.errors import UsageError
 from birthright.sandbox import changes
-from birthright.sandbox.account import KEYS_PER_USER, Key, KeyUse, SandboxAccount, User
+from birthright.sandbox.account import ACTIVE, KEYS_PER_USER, SETTABLE, Key, KeyUse, SandboxAccount, User
 from birthright.sandbox.cloud import Cloud
-
-_STATUSES = ("Active", "Inactive")
 
 
 class People:
@@ -26,7 +24,7 @@ class People:
         account, _, key = self._key(key_id)
         now = self._cloud.clock.now()
         early = key.usable_from is not None and now < key.usable_from
-        if key.status != "Active" or early:
+        if key.status != ACTIVE or early:
             raise UsageError(f"AWS does not accept the key {key_id}", f"it is {key.status}, or too new")
         used_at = (at or now).replace(microsecond=0)
         if key.last_used_at is None or used_at >= key.last_used_at:
@@ -36,7 +34,7 @@ class People:
 
     def set_status(self, key_id: str, status: str) -> None:
         """Switch a key `Active` or `Inactive`; no effect is logged if it is already."""
-        if status not in _STATUSES:
+        if status not in SETTABLE:
             raise UsageError(f"{status!r} is no status of a key", "Active or Inactive")
         account, user, key = self._key(key_id)
         effect = changes.set_status(user, key, status, self._cloud.clock.now(), self._cloud.delays)

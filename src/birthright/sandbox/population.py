@@ -4,7 +4,16 @@ import random
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from birthright.sandbox.account import Certificate, Key, Login, ReportTimes, SandboxAccount, SandboxRole, User
+from birthright.sandbox.account import (
+    INACTIVE,
+    Certificate,
+    Key,
+    Login,
+    ReportTimes,
+    SandboxAccount,
+    SandboxRole,
+    User,
+)
 from birthright.sandbox.cases import CASES, ROOT, KeyCase, UserCase, Verdict
 from birthright.sandbox.ids import digest
 from birthright.sandbox.options import SandboxOptions
@@ -157,7 +166,7 @@ class _Scene:
             if script.since == "deleted":
                 self._account.remove_key(user, key)
             elif script.since == "disabled":
-                key.status = "Inactive"
+                key.status = INACTIVE
         for user, key, script in self._late:
             self._use(user, key, script)
         self.play([case for case in cases if case.since == "created"])
@@ -232,7 +241,7 @@ def _crowd_key(account: SandboxAccount, user: User, age: int, start: datetime, c
     """Add a key made `age` seconds before the start."""
     key = account.add_key(user, start - timedelta(seconds=age))
     if chance.random() < _INACTIVE:
-        key.status = "Inactive"
+        key.status = INACTIVE
     if chance.random() < _USED:
         ago = min(int(_RECENT / 2 + chance.expovariate(1 / _MEAN_USE)), age - 1)
         moment = start - timedelta(seconds=ago)

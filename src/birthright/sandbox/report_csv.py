@@ -10,7 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from birthright.sandbox.account import ROOT_NAME, Certificate, Key, SandboxAccount, SandboxReport, User
+from birthright.sandbox.account import (
+    ACTIVE,
+    ROOT_NAME,
+    Certificate,
+    Key,
+    SandboxAccount,
+    SandboxReport,
+    User,
+)
 from birthright.sandbox.wire import instant
 
 _KEY_COLUMNS = ("active", "last_rotated", "last_used_date", "last_used_region", "last_used_service")
@@ -95,7 +103,7 @@ def _password(user: User, style: Style, date: Callable[[datetime], str]) -> tupl
 def _key(key: Key, date: Callable[[datetime], str]) -> tuple[str, ...]:
     """Write a key; an inactive one keeps its date (seen live; the documentation says N/A)."""
     used = date(key.last_used_at) if key.last_used_at else "N/A"
-    active = "true" if key.status == "Active" else "false"
+    active = "true" if key.status == ACTIVE else "false"
     return (active, date(key.created_at), used, key.last_used_region, key.last_used_service)
 
 

@@ -25,7 +25,7 @@ from birthright.facts.answers import (
     ReportUser,
 )
 from birthright.facts.join import JoinNotes, join_account, keys_to_look_up
-from birthright.facts.model import AccountFacts, Coverage, Status
+from birthright.facts.model import ACTIVE, AccountFacts, Coverage, Status
 from birthright.scans.request import ReportFiles
 from birthright.sources.listings import (
     KeyListing,
@@ -183,7 +183,7 @@ def _owned(users: tuple[_U, ...], account_id: str) -> tuple[_U, ...]:
 def _agreed(key: ListedKey, row: ReportUser | None) -> ListedKey:
     """Forget a status that the report contradicts: nobody knows which of the two is newer."""
     slots = [slot for slot in row.slots if slot.last_rotated == key.created_at] if row else []
-    active = key.status == "Active"
+    active = key.status == ACTIVE
     if slots and all(slot.active is not None and slot.active != active for slot in slots):
         return msgspec.structs.replace(key, status=None)
     return key
@@ -225,7 +225,7 @@ def _shows_another_key(user: ReportUser, listed: Sequence[ListedKey]) -> bool:
     unlisted = [slot for slot in user.slots if slot.may_hold_key and slot.last_rotated not in times]
     # A last use without a date is that of an inactive key: one of those listed that no slot dates.
     dates = {slot.last_rotated for slot in user.slots}
-    inactive = sum(key.status != "Active" and key.created_at not in dates for key in listed)
+    inactive = sum(key.status != ACTIVE and key.created_at not in dates for key in listed)
     undated = sum(slot.holds_key and slot.last_rotated is None and not slot.active for slot in unlisted)
     return len(unlisted) > min(undated, inactive) or (
         user.more_credentials and len(listed) <= len(user.slots)

@@ -18,6 +18,7 @@ from birthright.aws.clock import AwsClock
 from birthright.aws.errors import UNREACHABLE, change_error
 from birthright.aws.thread_pacing import ThreadPacer
 from birthright.errors import AnswerError, ReadError, ThrottledError, UncertainError
+from birthright.facts.model import KeyStatus
 from birthright.secret import Secret
 
 _ATTEMPTS = 6  # for a read that fails
@@ -97,7 +98,7 @@ class Iam:
             used.get("LastUsedDate"), used.get("Region", ""), used.get("ServiceName", ""), owner
         )
 
-    def set_status(self, go: Go, user_name: str, access_key_id: str, status: str) -> str:
+    def set_status(self, go: Go, user_name: str, access_key_id: str, status: KeyStatus) -> str:
         """Switch a key `Active` or `Inactive`; return AWS's request id. Raises ReadError, UncertainError."""
         return self._change(
             "UpdateAccessKey", go, UserName=user_name, AccessKeyId=access_key_id, Status=status

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import NoReturn
 
 from birthright.errors import AccessDeniedError, RefusedError
+from birthright.facts.model import ACTIVE, INACTIVE, KeyStatus
 from birthright.retirement.engine.iam import KeyLastUse, SeenKey
 from birthright.retirement.engine.task import Paused, RetirementTask
 from birthright.retirement.model import Retirement
@@ -92,7 +93,7 @@ def require_status(work: RetirementTask, key: SeenKey, expected: str | None) -> 
 
 def require_inactive(work: RetirementTask, key: SeenKey) -> None:
     """Stop if somebody switched the key, which we had disabled, on again."""
-    if key.status != "Inactive":
+    if key.status != INACTIVE:
         work.end("reclaimed", "somebody switched the key on again; it stays", seen={"status": key.status})
         raise RetirementEnded
 
@@ -114,7 +115,7 @@ def replacement_trouble(work: RetirementTask, keys: dict[str, SeenKey]) -> str:
     new = keys.get(replacement.access_key_id)
     if new is None and not is_over(replacement.created_at, SETTLED, work.looked_at):
         raise unsettled("the new key was made")
-    if new is not None and new.status == "Active":
+    if new is not None and new.status == ACTIVE:
         return ""
     did = "deleted" if new is None else f"made {new.status}"
     return f"somebody has {did} the replacement {replacement.access_key_id}"
@@ -122,7 +123,7 @@ def replacement_trouble(work: RetirementTask, keys: dict[str, SeenKey]) -> str:
 
 def undo_hint(r: Retirement) -> str:
     """Say that the key is off, and how it is given back; one that was off when planned is not."""
-    if r.planned.status == "Inactive":
+    if r.planned.is_inactive:
         return "; the key stays disabled, as it was before the plan"
     return f"; the old key stays disabled: 'birthright undo {r.access_key_id}' enables it"
 
@@ -158,7 +159,7 @@ def seen_facts(key: SeenKey, use: KeyLastUse) -> dict[str, object]:
     }
 
 
-def patiently(work: RetirementTask, access_key_id: str, status: str | None) -> SeenKey | None:
+def patiently(work: RetirementTask, access_key_id: str, status: KeyStatus | None) -> SeenKey | None:
     """Read until the key has that status (None: is not listed), through IAM's eventual consistency.
 
     Returns the key as last seen. Raises ReadError.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from birthright.aws.clock import APART
 from birthright.errors import HandoverError
+from birthright.facts.model import INACTIVE
 from birthright.retirement.engine.accounts import READ_TIMEOUT
 from birthright.retirement.engine.iam import SeenKey
 from birthright.retirement.engine.preconditions import (
@@ -90,7 +91,7 @@ def _after_disable(work: RetirementTask) -> None:
     r = work.retirement
     keys = read_keys(work)
     key = find_key(work, keys)
-    if key.status != "Inactive":
+    if key.status != INACTIVE:
         _require_still_on(work, key)
     use = work.iam.last_use(key.access_key_id)
     # Judged by when our lost call may have switched it off: a key that is off shows no use since.

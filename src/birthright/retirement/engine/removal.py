@@ -10,6 +10,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from birthright.facts.model import ACTIVE, INACTIVE
 from birthright.retirement.engine.annotation import annotate
 from birthright.retirement.engine.iam import KeyLastUse, SeenKey
 from birthright.retirement.engine.preconditions import (
@@ -55,7 +56,7 @@ def switch_off(work: RetirementTask, seen: dict[str, object]) -> None:
     r = work.retirement
     intent = Intent(call="disable", at=work.now(), access_key_id=r.access_key_id)
     request = work.carry_out(
-        intent, lambda go: work.iam.set_status(go, r.user_name, r.access_key_id, "Inactive"), seen
+        intent, lambda go: work.iam.set_status(go, r.user_name, r.access_key_id, INACTIVE), seen
     )
     _note_disabled(work, request)
     confirm(work)
@@ -74,13 +75,13 @@ def _note_disabled(work: RetirementTask, request_id: str) -> None:
 
 def confirm(work: RetirementTask) -> None:
     """Read back that the key is off, and that nobody used it at the last moment."""
-    key = patiently(work, work.retirement.access_key_id, "Inactive")
+    key = patiently(work, work.retirement.access_key_id, INACTIVE)
     _doubt_the_date(work)
     r = work.retirement
     assert r.disabled_at is not None  # noqa: S101 - for the type checker: set with this state
     if key is None:
         end_missing(work)
-    if key.status != "Inactive":
+    if key.status != INACTIVE:
         if not is_over(r.disabled_at, SETTLED, work.looked_at):
             raise unsettled("the key is disabled")
         require_inactive(work, key)
@@ -122,7 +123,7 @@ def require_was_on(work: RetirementTask, reason: str, use: KeyLastUse, disabled_
 
 def was_on(r: Retirement, use: KeyLastUse, disabled_at: datetime) -> bool:
     """Whether the key was on right before it was disabled, as planned or as its last use says."""
-    return r.planned.status != "Inactive" or (use.at is not None and use.at >= disabled_at - SETTLED)
+    return not r.planned.is_inactive or (use.at is not None and use.at >= disabled_at - SETTLED)
 
 
 def revert(work: RetirementTask, reason: str, seen: dict[str, object]) -> None:
@@ -130,7 +131,7 @@ def revert(work: RetirementTask, reason: str, seen: dict[str, object]) -> None:
     r = work.retirement
     intent = Intent(call="revert", at=work.now(), access_key_id=r.access_key_id)
     request = work.carry_out(
-        intent, lambda go: work.iam.set_status(go, r.user_name, r.access_key_id, "Active"), seen
+        intent, lambda go: work.iam.set_status(go, r.user_name, r.access_key_id, ACTIVE), seen
     )
     note_reverted(work, request, reason)
 
@@ -219,7 +220,7 @@ def give_back(work: RetirementTask, seen: dict[str, object]) -> None:
     r = work.retirement
     intent = Intent(call="enable", at=work.now(), access_key_id=r.access_key_id)
     request = work.carry_out(
-        intent, lambda go: work.iam.set_status(go, r.user_name, r.access_key_id, "Active"), seen
+        intent, lambda go: work.iam.set_status(go, r.user_name, r.access_key_id, ACTIVE), seen
     )
     note_given_back(work, request)
 
@@ -228,7 +229,7 @@ def note_given_back(work: RetirementTask, request_id: str) -> None:
     """Record that the key is on again and the retirement over; read back that it is."""
     r = work.retirement
     work.end("undone", f"enabled again{_both(r)}", "enable", request_id, seen={"made": True})
-    key = patiently(work, r.access_key_id, "Active")
+    key = patiently(work, r.access_key_id, ACTIVE)
     work.record("observed", "enable", seen={"status": key.status if key else None})
     annotate(work, "enabled again")
 

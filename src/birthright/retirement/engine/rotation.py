@@ -16,6 +16,7 @@ import msgspec
 
 from birthright.aws.sts import Caller
 from birthright.errors import HandoverError, ReadError
+from birthright.facts.model import ACTIVE
 from birthright.retirement.engine.iam import Go, KeyLastUse, NewKey, SeenKey
 from birthright.retirement.engine.preconditions import (
     RetirementEnded,
@@ -244,7 +245,7 @@ def watch_quiet(work: RetirementTask) -> None:
     """Disable the old key once it has been quiet for long enough since the replacement is in use."""
     r = work.retirement
     old, _ = _both_keys(work)
-    require_status(work, old, "Active")
+    require_status(work, old, ACTIVE)
     use = work.iam.last_use(old.access_key_id)
     since = _quiet_since(work, use)
     if is_over(since, r.terms.quiet, work.now()) and not late_use(r, use, work.now()):
@@ -271,7 +272,7 @@ def _both_keys(work: RetirementTask) -> tuple[SeenKey, SeenKey]:
     require_replacement(work, keys)
     assert r.replacement is not None  # noqa: S101 - for the type checker: set with this state
     new = keys[r.replacement.access_key_id]
-    require_status(work, old, "Active")
+    require_status(work, old, ACTIVE)
     return old, new
 
 

@@ -1,6 +1,7 @@
 """Giving a key back: enable it again, at any time before it is deleted."""
 
 from birthright.errors import UsageError
+from birthright.facts.model import INACTIVE
 from birthright.retirement.engine.iam import SeenKey
 from birthright.retirement.engine.preconditions import (
     SETTLED,
@@ -71,7 +72,7 @@ def _was_off(work: RetirementTask, key: SeenKey) -> bool:
     """
     r = work.retirement
     asked_to_be_on = r.intent is not None and r.intent.call in _SWITCHING_ON
-    if r.planned.status != "Inactive" or key.status != "Inactive" or asked_to_be_on:
+    if not r.planned.is_inactive or key.status != INACTIVE or asked_to_be_on:
         return False
     disabled_at = r.disabled_at or (r.intent.at if r.intent else work.now())
     use = work.iam.last_use(key.access_key_id)
@@ -82,8 +83,8 @@ def _was_off(work: RetirementTask, key: SeenKey) -> bool:
 
 
 def _stands(r: Retirement, key: SeenKey) -> str:
-    if key.status != "Inactive":
+    if key.status != INACTIVE:
         return "is enabled"
-    if r.planned.status == "Inactive":
+    if r.planned.is_inactive:
         return "stays disabled, as it was before the plan"
     return "was disabled by somebody else, and stays so"

@@ -6,6 +6,7 @@ is joined to its option. No command holds a secret: what is not known yet is a w
 
 import shlex
 
+from birthright.facts.model import ACTIVE, INACTIVE
 from birthright.retirement.handover.interface import AwsCliExample
 
 NEW_KEY = "NEW_ACCESS_KEY_ID"
@@ -26,14 +27,14 @@ def list_keys(user_name: str) -> str:
 def disable(user_name: str, access_key_id: str) -> str:
     """Switch a key off."""
     return _command(
-        "iam", "update-access-key", user_name=user_name, access_key_id=access_key_id, status="Inactive"
+        "iam", "update-access-key", user_name=user_name, access_key_id=access_key_id, status=INACTIVE
     )
 
 
 def enable(user_name: str, access_key_id: str) -> str:
     """Switch a key on again."""
     return _command(
-        "iam", "update-access-key", user_name=user_name, access_key_id=access_key_id, status="Active"
+        "iam", "update-access-key", user_name=user_name, access_key_id=access_key_id, status=ACTIVE
     )
 
 

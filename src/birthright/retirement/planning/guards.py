@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from birthright.aws.identifiers import is_access_key_id, is_account_id, is_user_name
+from birthright.facts.model import ACTIVE, INACTIVE
 from birthright.retirement.model import Terms
 from birthright.retirement.planning.candidates import Candidate, PlanRequest, Sibling
 from birthright.text import printable
@@ -112,7 +113,7 @@ def _nameless(key: Candidate, _: Rules) -> Refusal | None:
 def _status(key: Candidate, _: Rules) -> Refusal | None:
     if key.facts.status is None:
         return Refusal("nobody could read whether it is active", "allow iam:ListAccessKeys and scan again")
-    if key.facts.status not in {"Active", "Inactive"}:
+    if key.facts.status not in {ACTIVE, INACTIVE}:
         return Refusal(f"its status is {key.facts.status}, neither Active nor Inactive", _LOOK)
     return None
 
@@ -154,7 +155,7 @@ def _review(key: Candidate, _: Rules) -> Refusal | None:
 def _disagreement(key: Candidate, _: Rules) -> Refusal | None:
     if len(key.remedies) != 1:
         return Refusal("its findings disagree whether to retire or to rotate it", _SCAN_AGAIN)
-    if "rotate" in key.remedies and (key.facts.status != "Active" or not key.facts.ever_used):
+    if "rotate" in key.remedies and (key.facts.status != ACTIVE or not key.facts.ever_used):
         return Refusal("it is to be rotated, yet it is not in use: that contradicts itself", _SCAN_AGAIN)
     return None
 
@@ -164,7 +165,7 @@ def _in_use(key: Candidate, rules: Rules) -> Refusal | None:
     if "retire" not in key.remedies or used is None or rules.as_of - used >= in_use:
         return None
     why = f"it was used within {format_duration(in_use)}, the in_use of this plan"
-    if key.facts.status == "Inactive":
+    if key.facts.is_inactive:
         return Refusal(f"it is inactive, but {why}", f"plan again {_later(used, in_use)}")
     return Refusal(why, "scan again, so that its findings go by the same in_use")
 
@@ -213,7 +214,7 @@ def _which_first(key: Candidate, rules: Rules) -> str:
         return "another key of the user has to go first; 'birthright explain' with the user's name shows it"
     first = min(key.siblings, key=_ease)
     name = first.access_key_id
-    if first.status == "Inactive":
+    if first.status == INACTIVE:
         return f"{name} is inactive and could go first: delete it, then plan again"
     if first.ever_used is False:
         if _is_new(first, rules):
@@ -240,7 +241,7 @@ def _is_new(other: Sibling, rules: Rules) -> bool:
 def _ease(other: Sibling) -> tuple[bool, bool, str, str]:
     """Order siblings by how easily they go."""
     used = format_instant(other.last_used_at) if other.last_used_at else "9"
-    return other.status != "Inactive", other.ever_used is not False, used, other.access_key_id
+    return other.status != INACTIVE, other.ever_used is not False, used, other.access_key_id
 
 
 GUARDS: tuple[Guard, ...] = (

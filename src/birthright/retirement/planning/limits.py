@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import msgspec
 
+from birthright.facts.model import ACTIVE
 from birthright.retirement.planning.candidates import Candidate
 from birthright.retirement.planning.guards import Refusal
 
@@ -33,7 +34,7 @@ def beyond(
     kept_active: Counter[str] = Counter()
     refused: dict[tuple[str, str | None], Refusal] = {}
     for key in sorted(keys, key=_order):
-        account, is_active = key.account_id, key.facts.status == "Active"
+        account, is_active = key.account_id, key.facts.status == ACTIVE
         over = _too_many(
             limits, active.get(account), kept[account], kept_active[account] if is_active else -1
         )

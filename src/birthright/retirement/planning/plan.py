@@ -219,7 +219,7 @@ def _why(key: Candidate, rules: Rules) -> str:
         use = f"last used {format_duration(max(rules.as_of - facts.last_used_at, timedelta()))} ago"
         places = [("for", facts.last_used_service), ("in", facts.last_used_region)]
         use += "".join(f" {word} {place}" for word, place in places if place)
-    if facts.status == "Inactive":
+    if facts.is_inactive:
         return f"inactive already: {use}"
     return f"{'in use' if 'rotate' in key.remedies else 'not in use'}: {use}"
 
@@ -251,7 +251,7 @@ def _no_client(service: str) -> NoReturn:
 def _retiring(key: Candidate, access_key_id: str, rules: Rules) -> tuple[PlannedStep, ...]:
     used = key.facts.last_used_at
     since = f"since {format_instant(used)}" if used else "at all"
-    disable = "disable it once more, for the record" if key.facts.status == "Inactive" else "disable it"
+    disable = "disable it once more, for the record" if key.facts.is_inactive else "disable it"
     return (
         _now(
             f"look again; stop if anything changed, or it was used {since}",

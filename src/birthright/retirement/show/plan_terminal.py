@@ -121,7 +121,7 @@ def _cells(item: Item, plan: Plan) -> tuple[str, ...]:
         used,
         place(facts),
         printable(item.handover or ""),
-        f"inactive; {reason}" if facts.status == "Inactive" and "inactive" not in reason else reason,
+        f"inactive; {reason}" if facts.is_inactive and "inactive" not in reason else reason,
     )
 
 
