@@ -9,10 +9,10 @@ from pathlib import Path
 from birthright.findings.model import (
     CoverageSummary,
     Document,
+    DocumentScan,
     Evidence,
     Finding,
     PolicySummary,
-    Scan,
     Summary,
 )
 from birthright.policies.pack import load_pack
@@ -103,7 +103,7 @@ def _write(form: str, path: Path) -> None:
     accounts = FINDINGS // OF_AN_ACCOUNT
     document = Document(
         schema="birthright.findings/1",
-        scan=Scan("20261122T100000Z-000000", AS_OF, "0", "keys"),
+        scan=DocumentScan("20261122T100000Z-000000", AS_OF, "0", "keys"),
         summary=Summary(accounts, FINDINGS, FINDINGS, FINDINGS, 0, 0),
         coverage=tuple(
             CoverageSummary(f"{100000000000 + place}", "ListAccessKeys", "ok", "", 1, 1, 0, 0.1, None)

@@ -14,10 +14,10 @@ from birthright.findings.model import (
     Changes,
     CoverageSummary,
     Document,
+    DocumentScan,
     Evidence,
     Finding,
     PolicySummary,
-    Scan,
     Summary,
     Waiver,
     WaiverSummary,
@@ -112,7 +112,7 @@ def document(*findings: Finding, **values: Any) -> Document:  # noqa: ANN401 - a
     lines = [_line(name, findings) for name in dict.fromkeys((BORN, *(f.policy for f in findings)))]
     usual: dict[str, Any] = {
         "schema": "birthright.findings/1",
-        "scan": Scan("20261122T100000Z-000000", AS_OF, "1.2.3", "keys"),
+        "scan": DocumentScan("20261122T100000Z-000000", AS_OF, "1.2.3", "keys"),
         "summary": Summary(1, 1, 1, *(sum(getattr(line, n) for line in lines) for n in _COUNTS)),
         "coverage": (asked(ACCOUNT, "ListUsers"), asked(ACCOUNT, "ListAccessKeys")),
         "policies": tuple(lines),

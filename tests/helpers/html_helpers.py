@@ -17,12 +17,12 @@ from birthright.findings.model import (
     Changes,
     CoverageSummary,
     Document,
+    DocumentScan,
     Evidence,
     Finding,
     OuSummary,
     PastScan,
     PolicySummary,
-    Scan,
     Summary,
     Waiver,
     WaiverSummary,
@@ -109,7 +109,7 @@ def single(findings: Iterable[Finding] | None = None, **values: Any) -> Report: 
     numbers = (counts["fail"], counts["unknown"], counts["pass"], waived)
     document = Document(
         "birthright.findings/1",
-        Scan("20261122T100000Z-abcdef", NOW, "0.1.0", "keys"),
+        DocumentScan("20261122T100000Z-abcdef", NOW, "0.1.0", "keys"),
         Summary(1, len(found), len(found), *numbers),
         (CoverageSummary(ACCOUNT, "GetCredentialReport", "ok", "", 3, 1, 0, 0.1, NOW),),
         (PolicySummary(FIRST, "AWS access keys", "low", "low", {"window": "7 s"}, *numbers, "0" * 64),),
@@ -152,7 +152,7 @@ def organization(text: str = "text") -> Report:
     ]  # fmt: skip
     return single(
         found,
-        scan=Scan("20261122T100000Z-abcdef", NOW, "0.1.0", "keys", complete=False, notes=(text,)),
+        scan=DocumentScan("20261122T100000Z-abcdef", NOW, "0.1.0", "keys", complete=False, notes=(text,)),
         coverage=(
             CoverageSummary(ACCOUNT, "GetCredentialReport", "ok", "", 3, 1, 0, 0.1, NOW, text),
             CoverageSummary("222233334444", "ListUsers", "ok", text, 3, 1, 0, 0.1, None, text),

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from birthright.facts.model import Status
-from birthright.findings.model import CoverageSummary, Document, Finding, PolicySummary, Scan, Summary
+from birthright.findings.model import CoverageSummary, Document, DocumentScan, Finding, PolicySummary, Summary
 from birthright.reports.interface import Report
 from plan_helpers import ACCOUNT, AS_OF, BORN, finding
 
@@ -176,6 +176,6 @@ def report(
     """Make what a scan says so many hours after the first."""
     findings = tuple(findings)
     judged = tuple(PolicySummary(name, name, "low", "low", {}, 0, 0, 0) for name in policies)
-    scan = Scan("20261122T100000Z-000000", AS_OF + timedelta(hours=hours), "0", "keys")
+    scan = DocumentScan("20261122T100000Z-000000", AS_OF + timedelta(hours=hours), "0", "keys")
     counts = Summary(1, 1, 1, len(findings), 0, 0)
     return Report(Document("birthright.findings/1", scan, counts, tuple(coverage), judged, findings))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from birthright.findings.model import AccountSummary, Document, Evidence, Finding, Scan, Summary
+from birthright.findings.model import AccountSummary, Document, DocumentScan, Evidence, Finding, Summary
 from birthright.retirement.model import Terms
 from birthright.retirement.planning.candidates import PlanRequest
 from birthright.retirement.planning.plan import Item, Plan, build_plan
@@ -78,7 +78,7 @@ def document(findings: Iterable[Finding], active: int | None = 1000) -> Document
     findings = tuple(findings)
     accounts = sorted({one.account_id for one in findings})
     lines = [] if active is None else [AccountSummary(name, active, active, active) for name in accounts]
-    scan = Scan("20261122T100000Z-000000", AS_OF, "0", "keys")
+    scan = DocumentScan("20261122T100000Z-000000", AS_OF, "0", "keys")
     summary = Summary(1, 1, 1, len(findings), 0, 0)
     return Document("birthright.findings/1", scan, summary, (), (), findings, tuple(lines))
 

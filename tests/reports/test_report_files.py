@@ -15,7 +15,7 @@ import pytest
 
 from birthright.atomic import open_atomically
 from birthright.errors import StoreError
-from birthright.findings.model import Document, Finding, Scan, Summary
+from birthright.findings.model import Document, DocumentScan, Finding, Summary
 from birthright.operations.deliver import write_report
 from birthright.reports.interface import Report
 
@@ -61,7 +61,7 @@ class Many(Collection[Finding]):
 
 def document(findings: Collection[Finding]) -> Document:
     """Make a document of these findings."""
-    scan = Scan("20261122T100000Z-000000", NOW, "0", "keys")
+    scan = DocumentScan("20261122T100000Z-000000", NOW, "0", "keys")
     return Document("birthright.findings/1", scan, Summary(1, 1, 1, 1, 0, 0), (), (), findings)
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from birthright.errors import UsageError
-from birthright.findings.model import CoverageSummary, Document, Finding, PolicySummary, Scan, Summary
+from birthright.findings.model import CoverageSummary, Document, DocumentScan, Finding, PolicySummary, Summary
 from birthright.policies.pack import choose, load_pack
 from birthright.reports.csv import COLUMNS
 from birthright.reports.explanation import cli_commands
@@ -56,7 +56,7 @@ def document(findings: tuple[Finding, ...], *, accounts: int = 1) -> Document:
     )
     policy = PolicySummary(BORN, "Title", "low", "low", {}, len(findings), 0, 0)
     summary = Summary(accounts, 1, len(findings), len(findings), 0, 0)
-    scan = Scan("20261122T100000Z-000000", NOW, "0", "keys")
+    scan = DocumentScan("20261122T100000Z-000000", NOW, "0", "keys")
     return Document("birthright.findings/1", scan, summary, lines, (policy,), findings)
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from birthright.facts.model import Status
-from birthright.findings.model import CoverageSummary, Document, PolicySummary, Scan, Summary
+from birthright.findings.model import CoverageSummary, Document, DocumentScan, PolicySummary, Summary
 from birthright.findings.ranking import FIRST
 from birthright.reports.headline import headline
 
@@ -16,7 +16,7 @@ def document(fail: int, waived: int, unknown: int, answer: Status = "ok", policy
     other = CoverageSummary("111122223333", "GetCredentialReport", answer, "", 1, 1, 0, 0.1, None)
     return Document(
         "birthright.findings/1",
-        Scan("20261122T100000Z-000000", datetime(2026, 11, 22, tzinfo=UTC), "0", "keys"),
+        DocumentScan("20261122T100000Z-000000", datetime(2026, 11, 22, tzinfo=UTC), "0", "keys"),
         Summary(1, 1, 1, fail, unknown, 0, waived),
         (read, other),
         (PolicySummary(policy, "Title", "low", "low", {}, fail, unknown, 0, waived),),

@@ -10,16 +10,16 @@ from birthright.findings.model import (
     AccountSummary,
     CoverageSummary,
     Document,
+    DocumentScan,
     Finding,
     OuSummary,
-    Scan,
     Summary,
 )
 from birthright.reports.formats import renderer
 from birthright.reports.interface import Report
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
-SCAN = Scan("20261122T100000Z-000000", NOW, "0", "keys")
+SCAN = DocumentScan("20261122T100000Z-000000", NOW, "0", "keys")
 
 
 def line(account: int, source: str = "ListUsers", status: str = "ok", detail: str = "") -> CoverageSummary:

@@ -11,9 +11,9 @@ from birthright.findings.model import (
     Changes,
     CoverageSummary,
     Document,
+    DocumentScan,
     Finding,
     PolicySummary,
-    Scan,
     State,
     Summary,
     Waiver,
@@ -49,7 +49,7 @@ def shown(*findings: Finding, fail: int, waived: int = 0, **values: Any) -> str:
     read = CoverageSummary("111122223333", "ListUsers", "ok", "", 1, 1, 0, 0.1, None)
     document = Document(
         "birthright.findings/1",
-        Scan("20261122T100000Z-000000", NOW, "0", "keys"),
+        DocumentScan("20261122T100000Z-000000", NOW, "0", "keys"),
         Summary(1, 1, 1, fail, 0, 0, waived),
         (read,),
         (PolicySummary(BORN, "Title", "low", "low", {}, fail, 0, 0, waived),),

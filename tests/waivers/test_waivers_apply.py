@@ -14,11 +14,11 @@ from birthright.findings.model import (
     AccountSummary,
     CoverageSummary,
     Document,
+    DocumentScan,
     Evidence,
     Finding,
     OuSummary,
     PolicySummary,
-    Scan,
     Summary,
     WaiverState,
 )
@@ -93,7 +93,7 @@ def document(
     units = {ONE: "/One", TWO: "/Two"}
     return Document(
         "birthright.findings/1",
-        Scan("20261122T100000Z-000000", NOW, "0", "keys", listed=listed),
+        DocumentScan("20261122T100000Z-000000", NOW, "0", "keys", listed=listed),
         Summary(2, 1, 1, *counts()),
         tuple(asked if asked is not None else map(coverage, units)),
         tuple(PolicySummary(i, i, "low", "low", {}, *counts(policy=i)) for i in (BORN, MFA)),

@@ -165,7 +165,7 @@ def _tell_checked(found: "BundleVerification", path: Path) -> None:
 
 def _by_another(manifest: "Manifest") -> str:
     """Say which birthright made a bundle, if it was another one than this."""
-    from birthright import __version__
+    from birthright.version import __version__
 
     made = manifest.tool_version
     return "" if made == __version__ else f" (birthright {made} made it, this is {__version__})"

@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 
 import click
 
-from birthright import __version__
 from birthright.cli import (
     apply,
     demo,
@@ -30,6 +29,7 @@ from birthright.cli import (
 )
 from birthright.cli.output import silence_stdout
 from birthright.errors import BirthrightError
+from birthright.version import __version__
 
 _INTERRUPTED = 130
 _OUR_FAULT = 4

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from birthright import __version__
 from birthright.atomic import make_directories, open_atomically, write_atomically
 from birthright.errors import StoreError, UsageError
 from birthright.evidence.archive import ArchiveMember, member, pieces
@@ -46,6 +45,7 @@ from birthright.findings.model import Document
 from birthright.policies.page import Page
 from birthright.scans.record import ACCOUNTS, INFO, ScanInfo, facts_files, report_files
 from birthright.scans.request import Judging
+from birthright.version import __version__
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

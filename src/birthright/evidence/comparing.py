@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 
-from birthright import __version__
 from birthright.evidence.archive import AlteredError, Slice
 from birthright.evidence.manifest import FINDINGS
 from birthright.findings.finding import order
 from birthright.findings.model import Document, Finding
+from birthright.version import __version__
 from birthright.versioned import NOT_JSON
 
 _SHOWN = 5

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import msgspec
 
-from birthright import __version__
 from birthright.atomic import make_directories
 from birthright.errors import BirthrightError, StoreError, UsageError
 from birthright.evidence.archive import AlteredError, MemberPlace, Slice, Unpacking
@@ -47,6 +46,7 @@ from birthright.evidence.tables import check_facts, write_csv
 from birthright.facts.schema import TABLES as SCAN_TABLES
 from birthright.scans.record import INFO, ScanInfo, facts_files, read_info
 from birthright.scans.store import FolderStore
+from birthright.version import __version__
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
 from birthright.errors import StoreError
-from birthright.findings.model import SCHEMA, Document, Finding, Scan
+from birthright.findings.model import SCHEMA, Document, DocumentScan, Finding
 from birthright.findings.stream import FindingOptions, Findings
 from birthright.findings.summaries import account_lines, coverage_lines, ou_lines, policy_line, summary_of
 from birthright.policies.evaluator import Evaluator, Tally
@@ -60,12 +60,12 @@ def _given(tally: Tally, *, passes: bool) -> int:
     return total.failed + total.unknown + (total.passed if passes else 0)
 
 
-def _scan(info: ScanInfo, scope: Scope) -> Scan:
+def _scan(info: ScanInfo, scope: Scope) -> DocumentScan:
     # The list of accounts is written once it is whole.
     listed = info.finished or bool(scope.accounts)
     note = info.extra.get("note")
     notes = (str(note),) if note else ()
-    return Scan(
+    return DocumentScan(
         info.id, info.as_of, info.tool_version, info.depth, info.finished, info.complete, listed, notes
     )
 

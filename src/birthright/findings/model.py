@@ -84,7 +84,7 @@ class Finding(msgspec.Struct, frozen=True, gc=False):
     waiver: Waiver | None = None
 
 
-class Scan(msgspec.Struct, frozen=True):
+class DocumentScan(msgspec.Struct, frozen=True):
     """Which scan the findings are of.
 
     `finished`: every account that was asked for was tried. `complete`: and every answer came. `listed`: it
@@ -246,7 +246,7 @@ class Document(msgspec.Struct, frozen=True):
     """
 
     schema: str
-    scan: Scan
+    scan: DocumentScan
     summary: Summary
     coverage: tuple[CoverageSummary, ...]
     policies: tuple[PolicySummary, ...]

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
+import msgspec
+
 from birthright.atomic import open_atomically
 from birthright.errors import StoreError, UsageError
 from birthright.findings.grading import exit_code, fail_on
@@ -35,15 +37,24 @@ def requests_of(
     if since is None and (urls or wanted.new):
         # What is new shows against something only.
         since = "last"
-    forms = _forms(choice.files, choice.form)
-    assess = AssessRequest(
-        waivers=waivers_of(waivers, settings),
-        since=since,
-        passes=choice.passes,
+    assess = formats_of(
+        AssessRequest(waivers_of(waivers, settings), since), choice.files, choice.form, passes=choice.passes
+    )
+    return assess, DeliveryRequest(choice.files, choice.form, wanted, urls)
+
+
+def formats_of(
+    request: AssessRequest, files: Iterable[Path], form: str | None, *, passes: bool
+) -> AssessRequest:
+    """Ask for what the formats show: evidence, and the passes of charts."""
+    # What is shown beside the files is the format named, or the terminal's.
+    forms = {form or format_of(file) for file in files} | {form or "terminal"}
+    return msgspec.structs.replace(
+        request,
+        passes=passes,
         charted=frozenset({FIRST} if any(FORMATS[name].draws for name in forms) else ()),
         evidence=any(FORMATS[name].evidence for name in forms),
     )
-    return assess, DeliveryRequest(choice.files, choice.form, wanted, urls)
 
 
 def deliver(
@@ -95,11 +106,6 @@ def check_output(file: Path, option: str = "-o") -> None:
         raise UsageError(f"{file.parent}: there is no such folder", "create it first")
     if not os.access(file if file.exists() else file.parent, os.W_OK):
         raise StoreError(f"cannot write {file}", "choose another place or change its permissions")
-
-
-def _forms(files: Iterable[Path], form: str | None) -> set[str]:
-    """Name every format that will be made; what is shown is the format named, or the terminal's."""
-    return {form or format_of(file) for file in files} | {form or "terminal"}
 
 
 def _urls(texts: tuple[str, ...], *, standing: bool) -> tuple[Secret, ...]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from birthright import __version__
 from birthright.errors import BirthrightError, UsageError
 from birthright.history.earlier import SavedScan
 from birthright.operations.assess import check_since, check_waivers
@@ -22,6 +21,7 @@ from birthright.policies.page import Page
 from birthright.scans.record import ScanInfo, find_unfinished, load_info, new_scan_id, scan_folder
 from birthright.scans.request import LiveAccount, ManyAccounts, ReportFiles, Resume, ScanRequest
 from birthright.times import now
+from birthright.version import __version__
 
 if TYPE_CHECKING:
     from birthright.facts.model import AccountFacts

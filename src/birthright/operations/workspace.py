@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from birthright.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from birthright.findings.model import Scan
+    from birthright.findings.model import DocumentScan
     from birthright.retirement.journal.journal import Journal
     from birthright.scans.record import ScanInfo
     from birthright.scans.store import Store
@@ -91,7 +91,7 @@ class Workspace:
 
         return open_journal(self.journal_place, must_exist=must_exist)
 
-    def warn_incomplete(self, scan: "Scan | ScanInfo", *, complete: bool) -> None:
+    def warn_incomplete(self, scan: "DocumentScan | ScanInfo", *, complete: bool) -> None:
         """Warn, in one line, of a scan that lacks something."""
         if scan.finished and complete:
             return

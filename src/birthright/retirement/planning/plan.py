@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
-from birthright import __version__
 from birthright.errors import UsageError
 from birthright.retirement.model import Action, FindingRef, KeyFacts, Terms
 from birthright.retirement.planning import aws_cli
@@ -18,6 +17,7 @@ from birthright.retirement.planning.candidates import Candidate, PlanRequest, ca
 from birthright.retirement.planning.guards import Refusal, Rules, refusal
 from birthright.retirement.planning.limits import PlanLimits, beyond
 from birthright.times import format_duration, format_instant
+from birthright.version import __version__
 
 if TYPE_CHECKING:
     from birthright.findings.model import Document
