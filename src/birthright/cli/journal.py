@@ -146,33 +146,27 @@ def _print_json(steps: "Iterator[Step]") -> None:
 
 def _print_table(steps: "Iterator[Step]", known: "dict[str, Retirement]") -> None:
     """Print a line for each step."""
-    from rich.table import Table
-    from rich.text import Text
-
+    from birthright.tables import add_row, fixed, table
     from birthright.text import write_console
 
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    for name in ("step", "when (UTC)", "user", "access key", "what", "detail", "by"):
-        table.add_column(name, overflow="fold", no_wrap=name in {"step", "when (UTC)", "access key"})
+    made = table(fixed("step"), fixed("when (UTC)"), "user", fixed("access key"), "what", "detail", "by")
     for step in steps:
-        table.add_row(*map(Text, _cells(step, known.get(step.retirement_id))))
-    if table.row_count:
-        write_console(sys.stdout, lambda console: console.print(table))
+        add_row(made, *_cells(step, known.get(step.retirement_id)))
+    if made.row_count:
+        write_console(sys.stdout, lambda console: console.print(made))
     else:
         click.echo("the journal has no steps yet")
 
 
 def _cells(step: "Step", retirement: "Retirement | None") -> "Iterator[str]":
-    """Give one row of the table, safe to print."""
-    from birthright.text import printable
-
+    """Give one row of the table."""
     yield str(step.seq)
     yield f"{step.at:%Y-%m-%d %H:%M:%S}"
-    yield printable(retirement.user_name if retirement else step.retirement_id)
-    yield printable(retirement.access_key_id if retirement else "")
-    yield printable(f"{step.kind} {step.call}".strip())
-    yield printable(_detail(step))
-    yield printable(step.actor.rpartition(":")[2])
+    yield retirement.user_name if retirement else step.retirement_id
+    yield retirement.access_key_id if retirement else ""
+    yield f"{step.kind} {step.call}".strip()
+    yield _detail(step)
+    yield step.actor.rpartition(":")[2]
 
 
 def _detail(step: "Step") -> str:

@@ -139,24 +139,23 @@ def _render(page: "Page") -> None:
 
 
 def _parameter_table(page: "Page") -> "Table":
-    from rich.table import Table
-    from rich.text import Text
-
     from birthright.policies.page import show_value
+    from birthright.tables import add_row, table
 
-    table = Table("parameter", "default", "meaning", box=None, pad_edge=False)
+    made = table("parameter", "default", "meaning", heading="bold")
     for name, parameter in page.front.parameters.items():
-        table.add_row(*map(Text, (name, show_value(parameter.value()), parameter.about)))
-    return table
+        add_row(made, name, show_value(parameter.value()), parameter.about)
+    return made
 
 
 def _framework_table(page: "Page") -> "Table":
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table("framework", "version", "control", box=None, pad_edge=False)
+    from birthright.tables import add_row, table
+
+    made = table("framework", "version", "control", heading="bold")
     for name, versions in page.front.frameworks.items():
         for version, control in versions.items():
             style = "dim" if control == "retired" else ""
-            table.add_row(Text(name), Text(version), Text(control, style=style))
-    return table
+            add_row(made, name, version, Text(control, style=style))
+    return made

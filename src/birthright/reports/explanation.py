@@ -16,6 +16,7 @@ from birthright.findings.model import Document, Evidence, Finding
 from birthright.findings.ranking import rank
 from birthright.policies.page import Page
 from birthright.reports.remedies import NEXT, template_of, values_of, why_not
+from birthright.tables import GAP, add_row, fixed, grid, table
 from birthright.text import printable, write_console
 from birthright.times import format_duration, format_instant
 
@@ -110,13 +111,11 @@ def _indented(what: RenderableType) -> Padding:
 
 
 def _verdicts(findings: Iterable[Finding]) -> Table:
-    table = Table.grid(padding=(0, 2, 0, 0))
-    for fold in (False, False, True):
-        table.add_column(no_wrap=not fold, overflow="fold")
+    made = grid(fixed(), fixed(), "")
     for finding in findings:
         word, style = ("waived", "yellow") if finding.waiver else _WORDS[finding.verdict]
-        table.add_row(Text(word, style), Text(finding.policy), Text(printable(_why(finding))))
-    return table
+        add_row(made, Text(word, style), finding.policy, _why(finding))
+    return made
 
 
 def _why(finding: Finding) -> str:
@@ -130,19 +129,17 @@ def _why(finding: Finding) -> str:
 
 def _print_evidence(console: Console, document: Document, findings: Sequence[Finding]) -> None:
     narrow = console.width < _NARROW
-    table = Table(box=None, padding=(0, 1 if narrow else 2, 0, 0), header_style="dim", pad_edge=False)
-    for column in ("fact", "value", "said by", "as of"):
-        table.add_column(column, overflow="fold")
+    made = table("fact", "value", "said by", "as of", gap=1 if narrow else GAP)
     seen: dict[str, Evidence] = {}
     for evidence in (item for finding in findings for item in finding.evidence):
         seen.setdefault(evidence.fact, evidence)
     for item in seen.values():
         when = _when(item.as_of, to_the_minute=narrow) if item.as_of else ""
-        table.add_row(*map(Text, (item.fact, _value(item), item.source, when)))
+        add_row(made, item.fact, _value(item), item.source, when)
     console.print()
     console.print(Text("What was seen", "bold"))
     if seen:
-        console.print(_indented(table))
+        console.print(_indented(made))
     for line in _derived(document, findings[0]):
         console.print(_indented(Text(line)))
     if not seen:
@@ -221,10 +218,10 @@ def _print_rules(
 
 
 def _others(findings: Iterable[Finding]) -> Table:
-    table = Table.grid(padding=(0, 2, 0, 0))
+    made = grid("", "")
     for finding in findings:
-        table.add_row(Text(finding.policy), Text(finding.fingerprint, "dim"))
-    return table
+        add_row(made, finding.policy, Text(finding.fingerprint, "dim"))
+    return made
 
 
 def _commands_or_why_not(page: Page, finding: Finding) -> str:

@@ -4,17 +4,16 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from birthright.facts.coverage import Reach, accounts_in, reach_of
 from birthright.facts.model import UNKNOWN
 from birthright.findings.model import AccountSummary, CoverageSummary, Document
 from birthright.reports.survey import NAMED, SHOWN, without_account
+from birthright.tables import add_row, fixed, grid, number, table
 from birthright.text import printable
 
 _UNITS = 15
-_GAP = 2
 _PARTIAL = frozenset({"partial", "denied", "failed"})
 
 
@@ -76,12 +75,13 @@ def print_units(console: Console, document: Document) -> None:
     """Print the organizational units, the worst first."""
     if not document.ous:
         return
-    table = _table("organizational unit", "accounts", "not read", "keys", "fail", "unknown", text=1)
+    counted = ("accounts", "not read", "keys", "fail", "unknown")
+    made = table("organizational unit", *map(number, counted))
     for unit in sorted(document.ous, key=lambda unit: (-unit.fail, -unit.unknown, unit.ou_path))[:_UNITS]:
         numbers = (unit.accounts, unit.unread, unit.access_keys, unit.fail, unit.unknown)
-        table.add_row(Text(printable(unit.ou_path)), *map(Text, map(str, numbers)))
+        add_row(made, unit.ou_path, *map(str, numbers))
     console.print()
-    console.print(table)
+    console.print(made)
     if len(document.ous) > _UNITS:
         console.print(Text(f"and {len(document.ous) - _UNITS} more units: -o findings.json has all", "dim"))
 
@@ -91,17 +91,16 @@ def print_worst(console: Console, document: Document) -> None:
     bad = [line for line in document.accounts if line.fail or line.unknown]
     if not bad:
         return
-    columns = ["account", "name", *(["organizational unit"] if document.ous else [])]
-    table = _table(*columns, "fail", "unknown", "keys", text=len(columns))
+    unit = ["organizational unit"] if document.ous else []
+    made = table(fixed("account"), "name", *unit, *map(number, ("fail", "unknown", "keys")))
     for line in sorted(bad, key=_badness)[:SHOWN]:
-        place = [printable(line.ou_path or "")] if document.ous else []
-        words = (line.account_id, printable(line.account_name or ""), *place)
+        place = [line.ou_path or ""] if document.ous else []
         numbers = (line.fail, line.unknown, line.access_keys)
-        table.add_row(*map(Text, words), *map(Text, map(str, numbers)))
+        add_row(made, line.account_id, line.account_name or "", *place, *map(str, numbers))
     console.print()
     shown = min(len(bad), SHOWN)
     console.print(Text(f"The accounts with the most failures ({shown} of {len(document.accounts)})", "bold"))
-    console.print(table)
+    console.print(made)
 
 
 def _badness(line: AccountSummary) -> tuple[int, int, str]:
@@ -116,17 +115,15 @@ def print_coverage(console: Console, document: Document) -> None:
             reasons[line.status == "skipped", _reason(line)].append(_whose(line))
     if not reasons:
         return
-    table = Table.grid(padding=(0, _GAP, 0, 0))
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(overflow="fold")
+    made = grid(number(), "")
     ordered = sorted(reasons.items(), key=lambda item: (item[0][0], -len(item[1]), item[0][1]))
     for (skipped, reason), accounts in ordered[:SHOWN]:
         colour = "dim" if skipped else "bold yellow"
         count = f"{len(accounts)} account{'' if len(accounts) == 1 else 's'}"
-        table.add_row(Text(count, colour), Text(f"{reason} ({named(accounts, len(accounts))})", colour))
+        add_row(made, count, f"{reason} ({named(accounts, len(accounts))})", style=colour)
     console.print()
     console.print(Text("Not read", "bold"))
-    console.print(table)
+    console.print(made)
     if len(ordered) > SHOWN:
         more = f"and {len(ordered) - SHOWN} more reasons: -o findings.json has all"
         console.print(Text(more, "yellow"))
@@ -139,12 +136,3 @@ def _whose(line: CoverageSummary) -> str:
 def _reason(line: CoverageSummary) -> str:
     detail = without_account(line.detail, line.account_id, several=True)
     return printable(f"{line.source} {line.status}" + (f": {detail}" if detail else ""))
-
-
-def _table(*names: str, text: int) -> Table:
-    """Make a table whose first columns, so many, hold text and the others numbers."""
-    table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="dim", pad_edge=False)
-    for place, name in enumerate(names):
-        table.add_column(name, overflow="fold", no_wrap=place >= text or name == "account")
-        table.columns[-1].justify = "left" if place < text else "right"
-    return table

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _MOST_SHOWN = 1000
 _PIPED_WIDTH = 160
-_GAP = 2
 
 
 def render_rows(names: Sequence[str], rows: Iterable[Sequence[Any]], form: str, out: TextIO) -> None:
@@ -61,24 +60,22 @@ def _terminal(names: Sequence[str], rows: Iterable[Sequence[Any]], out: TextIO) 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> "Iterator[RenderableType]":
     """Give a table; or, where that would tear its cells, each row as lines of `name value`."""
-    from rich.table import Table
+    from rich.table import Column
     from rich.text import Text
 
-    needed = sum(max(map(len, column)) + _GAP for column in zip(names, *rows, strict=True))
-    if needed - _GAP <= width or len(names) == 1 or not rows:
-        table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="bold", pad_edge=False)
-        for name in names:
-            table.add_column(Text(name), overflow="fold")
+    from birthright.tables import GAP, add_row, fixed, grid, table
+
+    needed = sum(max(map(len, column)) + GAP for column in zip(names, *rows, strict=True))
+    if needed - GAP <= width or len(names) == 1 or not rows:
+        made = table(*(Column(Text(name), overflow="fold") for name in names), heading="bold")
         for row in rows:
-            table.add_row(*map(Text, row))
-        yield table
+            add_row(made, *row)
+        yield made
         return
     for row in rows:
-        record = Table.grid(padding=(0, _GAP, 0, 0))
-        record.add_column(no_wrap=True)
-        record.add_column(overflow="fold")
+        record = grid(fixed(), "")
         for name, value in zip(names, row, strict=True):
-            record.add_row(Text(name, "bold"), Text(value))
+            add_row(record, Text(name, "bold"), value)
         yield record
         yield ""
 

@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from birthright.findings.model import Changes, Document, WaiverState, WaiverSummary
 from birthright.reports.survey import SHOWN
-from birthright.text import printable
+from birthright.tables import add_row, fixed, table
 
-_GAP = 2
 # What somebody has to look at, the most urgent first.
 _TO_DO: dict[WaiverState, str] = {
     "expired": "ended {expires}",
@@ -41,13 +39,13 @@ def print_fixed(console: Console, document: Document) -> None:
     """Name what failed in the earlier scan and does not any more."""
     if not document.fixed:
         return
-    table = _table("user", "access key", "policy")
+    made = table("user", fixed("access key"), "policy")
     for finding in document.fixed[:SHOWN]:
-        words = (finding.user_name or finding.account_id, finding.access_key_id or "", finding.policy)
-        table.add_row(*(Text(printable(word)) for word in words))
+        whose = finding.user_name or finding.account_id
+        add_row(made, whose, finding.access_key_id or "", finding.policy)
     console.print()
     console.print(Text(f"Fixed ({len(document.fixed)})", "bold green"))
-    console.print(table)
+    console.print(made)
     if len(document.fixed) > SHOWN:
         console.print(Text(f"and {len(document.fixed) - SHOWN} more: -o findings.json has all", "dim"))
 
@@ -57,21 +55,14 @@ def print_waivers(console: Console, waivers: Sequence[WaiverSummary]) -> None:
     found = [line for line in waivers if line.state in _TO_DO]
     if not found:
         return
-    table = _table("policy", "user", "access key", "owner", "")
+    made = table("policy", "user", fixed("access key"), "owner", "")
     order = [*_TO_DO]
     for line in sorted(found, key=lambda line: order.index(line.state))[:SHOWN]:
         why = _TO_DO[line.state].format(expires=line.expires)
-        words = (line.policy, line.user, line.access_key_id or "", line.owner, why)
-        table.add_row(*(Text(printable(word), "yellow" if line.state == "expired" else "") for word in words))
+        style = "yellow" if line.state == "expired" else ""
+        add_row(made, line.policy, line.user, line.access_key_id or "", line.owner, why, style=style)
     console.print()
     console.print(Text(f"Waivers to look at ({len(found)} of {len(waivers)})", "bold yellow"))
-    console.print(table)
+    console.print(made)
     if len(found) > SHOWN:
         console.print(Text(f"and {len(found) - SHOWN} more: -o findings.json has all", "dim"))
-
-
-def _table(*names: str) -> Table:
-    table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="dim", pad_edge=False)
-    for name in names:
-        table.add_column(name, overflow="fold", no_wrap=name == "access key")
-    return table

@@ -16,6 +16,7 @@ from birthright.reports.organization import AccountsOverview, named, print_cover
 from birthright.reports.status import print_changes, print_fixed, print_waivers
 from birthright.reports.subjects import age_of
 from birthright.reports.survey import SHOWN, Sample, Survey, survey
+from birthright.tables import GAP, add_row, fixed, grid, keys_table, number, table
 from birthright.text import printable, write_console
 from birthright.times import format_duration
 
@@ -27,9 +28,7 @@ _GROUPS: tuple[tuple[Remedy, str, str], ...] = (
 )
 _TONES: dict[Tone, str] = {"bad": "bold red", "unsure": "yellow", "waived": "yellow", "good": "green"}
 _READS = ("AssumeRole", "GetCredentialReport", "ListUsers", "ListAccessKeys", "GetAccessKeyLastUsed")
-_KEY_ID = 20
 _DATES_FIT = 110  # columns: from there on a table has room for the day a key was made
-_GAP = 2
 _FRESH = frozenset({"new", "again"})
 
 
@@ -97,31 +96,18 @@ def _since(document: Document) -> bool:
     return document.changes is not None and document.changes.since is not None
 
 
-def _table(*names: str) -> Table:
-    table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="dim", pad_edge=False)
-    for name in names:
-        table.add_column(name, overflow="fold")
-    return table
-
-
 def _print_group(console: Console, document: Document, title: Text, group: Sample, *, several: bool) -> None:
     dated = console.width >= _DATES_FIT
     keys = any(findings[0].access_key_id or findings[0].created_at for findings in group.shown)
     names = [("account", several), ("user", True), ("access key", keys), ("made", keys and dated)]
     names += [("last used", keys), ("known", document.changes is not None), ("why", True)]
-    table = _table(*(name for name, wanted in names if wanted))
-    for column in table.columns:
-        if column.header in {"account", "access key", "made", "last used", "known"}:
-            column.no_wrap = True
-        if column.header == "access key":
-            # Half a key id is none.
-            column.min_width = _KEY_ID
+    made = keys_table(*(name for name, wanted in names if wanted))
     for findings in group.shown:
         cells = zip(names, _cells(findings, document.scan.as_of), strict=True)
-        table.add_row(*(Text(cell) for (_, wanted), cell in cells if wanted))
+        add_row(made, *(cell for (_, wanted), cell in cells if wanted))
     console.print()
     console.print(title.append(f" ({group.count})"))
-    console.print(table)
+    console.print(made)
     if group.count > SHOWN:
         console.print(Text(f"and {group.count - SHOWN} more: -o findings.csv has all", "dim"))
 
@@ -158,27 +144,21 @@ def _print_unknown(console: Console, found: Survey) -> None:
         return
     console.print()
     console.print(Text(f"Could not be judged ({sum(one.count for one in found.unknown.values())})", "bold"))
-    table = Table.grid(padding=(0, _GAP, 0, 0))
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(overflow="fold")
+    made = grid(number(), "")
     for reason, one in sorted(found.unknown.items(), key=lambda item: -item[1].count)[:SHOWN]:
         whom = named(one.names, one.subjects)
-        table.add_row(Text(str(one.count)), Text(f"{printable(reason)} ({whom})"))
-    console.print(table)
+        add_row(made, str(one.count), f"{reason} ({whom})")
+    console.print(made)
     if len(found.unknown) > SHOWN:
         console.print(Text(f"and {len(found.unknown) - SHOWN} more reasons: -o findings.csv has all", "dim"))
 
 
 def _print_policies(console: Console, document: Document) -> None:
     waived = ["waived"] if document.summary.waived else []
-    table = _table("policy", "risk", "fail", *waived, "unknown", "pass")
-    for column in table.columns:
-        column.no_wrap = column.header != "policy"
-        column.justify = "left" if column.header in {"policy", "risk"} else "right"
     lines = sorted(document.policies, key=lambda line: rank(line.id, line.risk))
     titled = _has_room(console, lines)
-    if titled:
-        table.add_column("", no_wrap=True)
+    title = [fixed()] if titled else []
+    made = table("policy", fixed("risk"), *map(number, ("fail", *waived, "unknown", "pass")), *title)
     for line in lines:
         colour = "bold red" if line.fail else "yellow" if line.unknown else "green"
         fail = Text(str(line.fail), colour if line.fail else "dim")
@@ -190,16 +170,16 @@ def _print_policies(console: Console, document: Document) -> None:
             Text(str(line.unknown)),
             Text(str(line.passed)),
         ]
-        table.add_row(*cells, *([Text(printable(line.title), "dim")] if titled else []))
+        add_row(made, *cells, *([Text(printable(line.title), "dim")] if titled else []))
     console.print()
-    console.print(table)
+    console.print(made)
 
 
 def _has_room(console: Console, lines: Iterable[PolicySummary]) -> bool:
     """Whether the titles fit: the ids say it too, and folded titles double the table."""
-    counts = sum(len(name) + _GAP for name in ("critical", "12345", "unknown", "12345"))
+    counts = sum(len(name) + GAP for name in ("critical", "12345", "unknown", "12345"))
     widest = max((len(line.title) for line in lines), default=0)
-    return max((len(line.id) for line in lines), default=0) + _GAP + counts + widest <= console.width
+    return max((len(line.id) for line in lines), default=0) + GAP + counts + widest <= console.width
 
 
 def _print_coverage(console: Console, document: Document) -> None:
@@ -214,15 +194,11 @@ def _print_coverage(console: Console, document: Document) -> None:
 
 
 def _coverage_table(lines: Iterable[CoverageSummary]) -> Table:
-    table = _table("asked", "answer", "rows", "")
-    for column in table.columns[:-1]:
-        column.no_wrap = True
-    table.columns[-2].justify = "right"
+    made = table(fixed("asked"), fixed("answer"), number("rows"), "")
     for line in lines:
         colour = {"ok": "dim", "skipped": "dim"}.get(line.status, "bold yellow")
-        words = ("ok" if line.status == "ok" else line.status, str(line.rows), printable(line.detail))
-        table.add_row(*(Text(word, colour) for word in (line.source, *words)))
-    return table
+        add_row(made, line.source, line.status, str(line.rows), line.detail, style=colour)
+    return made
 
 
 def _read_order(line: CoverageSummary) -> tuple[str, int, str]:

@@ -11,13 +11,13 @@ from rich.text import Text
 
 from birthright.findings.model import PastScan
 from birthright.history.series import Series
+from birthright.tables import GAP, add_row, fixed, number, table
 from birthright.text import cell, printable, write_console
 from birthright.times import format_instant
 
 SCHEMA = "birthright.history/1"
 _COLUMNS = ("series", "as_of", "scan", "accounts", "fail", "new", "fixed", "unknown", "complete")
 _NAMED = 3
-_GAP = 2
 # What the columns of numbers take, the scan's id, the time.
 _NUMBERS, _ID, _TIME = 40, 24, 18
 _WIDEST = 40
@@ -34,10 +34,10 @@ def render_csv(series: Sequence[Series], out: TextIO) -> None:
     """Write a line for each scan; `series` numbers those that belong together."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    for number, one in enumerate(series, 1):
+    for place, one in enumerate(series, 1):
         for scan in one.scans:
             counts = (scan.accounts, scan.fail, scan.new, scan.fixed, scan.unknown, scan.complete)
-            writer.writerow([cell(value) for value in (number, scan.as_of, scan.id, *counts)])
+            writer.writerow([cell(value) for value in (place, scan.as_of, scan.id, *counts)])
 
 
 def render_terminal(series: Sequence[Series], out: TextIO) -> None:
@@ -72,14 +72,9 @@ def _table(scans: Sequence[PastScan], width: int, blocks: tuple[str, str]) -> Ta
     timed = not named or width >= _NUMBERS + _ID + _TIME + _WIDEST // 2
     room = width - _NUMBERS - named * _ID - timed * _TIME
     room -= 1 + len(_INCOMPLETE) if not all(scan.complete for scan in scans) else 0
-    table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="dim", pad_edge=False)
-    if timed:
-        table.add_column("as of (UTC)", no_wrap=True)
-    if named:
-        table.add_column("scan", no_wrap=True)
-    for name in ("accounts", "fail", "new", "fixed", "unknown"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+    names = [*(["as of (UTC)"] if timed else []), *(["scan"] if named else [])]
+    counted = ("accounts", "fail", "new", "fixed", "unknown")
+    made = table(*map(fixed, names), *map(number, counted), fixed())
     most = max(scan.fail + scan.unknown for scan in scans)
     for scan in scans:
         counts = (scan.accounts, scan.fail, scan.new, scan.fixed, scan.unknown)
@@ -87,14 +82,14 @@ def _table(scans: Sequence[PastScan], width: int, blocks: tuple[str, str]) -> Ta
         if not scan.complete:
             bar.append(f"{' ' if bar else ''}{_INCOMPLETE}", "yellow")
         when = [f"{format_instant(scan.as_of)[:16].replace('T', ' ')}"] if timed else []
-        table.add_row(*when, *([printable(scan.id)] if named else []), *map(str, counts), bar)
-    return table
+        add_row(made, *when, *([scan.id] if named else []), *map(str, counts), bar)
+    return made
 
 
 def _bar(scan: PastScan, most: int, room: int, blocks: tuple[str, str]) -> Text:
     """Draw failures and unknowns on one scale; what is there at all is seen."""
     bar = Text()
-    if room >= _GAP:
+    if room >= GAP:
         for count, block, style in ((scan.fail, blocks[0], "red"), (scan.unknown, blocks[1], "yellow")):
             bar.append(block * (max(1, round(count * (room - 1) / most)) if count else 0), style)
     return bar

@@ -6,17 +6,15 @@ from typing import TextIO
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from birthright.retirement.model import Terms
 from birthright.retirement.planning.plan import Item, Plan
 from birthright.retirement.show.words import last_use, named, place
+from birthright.tables import add_row, grid, keys_table
 from birthright.text import counted, printable, write_console
 from birthright.times import format_duration
 
-_GAP = 2
-_KEY_ID = 20
 _NAMED = 3
 _SHOWN = 10
 _NARROW = 110  # columns: from there on there is room for the days keys were made
@@ -91,21 +89,11 @@ def _print_group(console: Console, plan: Plan, title: Text, how: str, items: Seq
         ("new secret goes to", len(places) > 1),
         ("why", True),
     ]
-    table = _table(*(name for name, wanted in names if wanted))
+    made = keys_table(*(name for name, wanted in names if wanted))
     for item in items:
         cells = zip(names, _cells(item, plan), strict=True)
-        table.add_row(*(Text(cell) for (_, wanted), cell in cells if wanted))
-    console.print(table)
-
-
-def _table(*names: str) -> Table:
-    table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="dim", pad_edge=False)
-    for name in names:
-        fixed = name in {"account", "access key", "made", "last used"}
-        # Half a key id is none.
-        least = _KEY_ID if name == "access key" else None
-        table.add_column(name, overflow="fold", no_wrap=fixed, min_width=least)
-    return table
+        add_row(made, *(cell for (_, wanted), cell in cells if wanted))
+    console.print(made)
 
 
 def _cells(item: Item, plan: Plan) -> tuple[str, ...]:
@@ -135,8 +123,8 @@ def _print_refused(console: Console, plan: Plan, items: Sequence[Item]) -> None:
         reasons.setdefault(item.why, []).append(item)
     several = len({item.account_id for item in plan.items}) > 1
     for why, whom in sorted(reasons.items(), key=lambda entry: -len(entry[1])):
-        line = Table.grid(padding=(0, _GAP, 0, 0))
-        line.add_row(Text(f"{len(whom):>4}", "magenta"), Text(printable(why), overflow="fold"))
+        line = grid("", "")
+        add_row(line, Text(f"{len(whom):>4}", "magenta"), why)
         console.print(line)
         _print_whom(console, whom, several=several)
 

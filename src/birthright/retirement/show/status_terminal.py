@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from birthright.retirement.model import Retirement, State
-from birthright.text import printable, write_console
+from birthright.tables import add_row, keys_table
+from birthright.text import write_console
 from birthright.times import format_duration
 
 _GROUPS: tuple[tuple[str, str, tuple[State, ...]], ...] = (
@@ -23,8 +24,6 @@ _GROUPS: tuple[tuple[str, str, tuple[State, ...]], ...] = (
     ("Deleted", "bold green", ("deleted", "gone")),
     ("Undone", "bold cyan", ("undone",)),
 )  # fmt: skip
-_KEY_ID = 20
-_GAP = 2
 _GRAINS = (timedelta(hours=1), timedelta(minutes=1))
 
 
@@ -44,18 +43,12 @@ def _draw(console: Console, retirements: Sequence[Retirement], now: datetime) ->
 
 
 def _table(group: Sequence[Retirement], now: datetime, *, several: bool) -> Table:
-    table = Table(box=None, padding=(0, _GAP, 0, 0), header_style="dim", pad_edge=False)
-    if several:
-        table.add_column("account", no_wrap=True)
-    table.add_column("user", overflow="fold")
-    table.add_column("access key", no_wrap=True, min_width=_KEY_ID)
-    table.add_column("next", no_wrap=True)
-    table.add_column("where it stands", overflow="fold")
+    account = ["account"] if several else []
+    made = keys_table(*account, "user", "access key", "next", "where it stands")
     for r in group:
-        account = [r.account_id] if several else []
-        cells = [*account, r.user_name, r.access_key_id, when(r, now), note(r)]
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    return table
+        whose = [r.account_id] if several else []
+        add_row(made, *whose, r.user_name, r.access_key_id, when(r, now), note(r))
+    return made
 
 
 def _order(r: Retirement) -> tuple[str, str, datetime]:
