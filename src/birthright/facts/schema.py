@@ -19,6 +19,9 @@ from birthright.facts.model import AccessKey, Account, Coverage, Principal
 if TYPE_CHECKING:
     import pyarrow as pa
 
+# The AWS reads that fill the tables every scan has.
+READS = ("GetCredentialReport", "ListUsers", "ListAccessKeys", "GetAccessKeyLastUsed")
+
 _SMALL = frozenset({"active_certificates", "slot"})
 
 
@@ -27,8 +30,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
     row: the struct of its rows, whose fields are the columns. since: the version of `birthright.scan/N` that
     brought it. later: text columns that came after it; files of earlier scans lack them, which means NULL.
-    sources: the AWS reads that fill it. A rule over it judges only accounts that answered one of them; none
-    are named where the rule's own page says what it needs.
+    sources: the AWS reads that fill it: a rule that reads it says `unknown` of an account that answered none
+    of them, unless its page says what it needs. The first tables have none: a page's subject says it.
     by_account: its rows are read account by account, and are in the parts of a scan.
     """
 
@@ -77,6 +80,11 @@ def scan_version() -> int:
 def tables_of(version: int) -> Iterator[Table]:
     """Give the tables of a scan of that version that are read account by account."""
     return (table for table in TABLES.values() if table.by_account and table.since <= version)
+
+
+def sources() -> tuple[str, ...]:
+    """Name the AWS reads that facts come from."""
+    return (*READS, *(source for table in TABLES.values() for source in table.sources))
 
 
 def to_table(rows: Sequence[msgspec.Struct], schema: "pa.Schema") -> "pa.Table":

@@ -165,7 +165,7 @@ def _in_use(row: Row, in_use: timedelta, at: datetime) -> bool | None:
 
 
 def _evidence(page: Page, row: Row, context: Context) -> Iterator[Evidence]:
-    if page.front.subject == "access-key" and row.user_name is not None:
+    if page.subject.is_key and row.user_name is not None:
         yield from _key_evidence(row, context)
     if row.user_name is not None:
         listed = context.lists(row.account_id, row.user_name)

@@ -89,7 +89,7 @@ def _document(workspace: Workspace, choice: PlanChoice, waivers: tuple[WaiverEnt
     judging = _with(saved_judging(info), choice.policies)
     pages = pages_of(judging)
     choose(pages, choice.policies)
-    keys = [page for page in pages if page.front.subject == "access-key"]
+    keys = [page for page in pages if page.subject.is_key]
     document = waived(judge(SavedScan(workspace.store, info, keys, judging), passes=True), waivers)
     return msgspec.structs.replace(document, findings=tuple(needed(document.findings)))
 

@@ -15,34 +15,40 @@ import msgspec
 
 from birthright.errors import PageError, UsageError
 from birthright.facts.answers import ROOT_NAME
-from birthright.facts.model import ACTIVE, AccessKey, Coverage, Principal, Status
+from birthright.facts.model import Coverage, Principal, Status
+from birthright.facts.schema import TABLES, sources, to_tables
 from birthright.policies.evaluator import Evaluator, Judgement, Row
-from birthright.policies.page import Page, Source, read_yaml
+from birthright.policies.page import Page, check_known, read_yaml
+from birthright.policies.subjects import BORN, USER, Subject, case_of
 from birthright.times import format_instant, parse_duration, parse_instant
 
 Expected = Literal["pass", "fail", "unknown", "out"]
 
 _AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
-_BORN = datetime(2026, 1, 1, tzinfo=UTC)
 _RELATIVE = re.compile(r"(user|as_of)(?: *([+-]) *(\w+))?")
-_READS: tuple[Source, ...] = ("GetCredentialReport", "ListUsers", "ListAccessKeys")
+# What is asked of single keys only, where the report does not say it.
+_NOT_ASKED = {"GetAccessKeyLastUsed"}
 _OK: Status = "ok"
 _WANTED = ("fail", "pass", "unknown")
-_SHARED = ("account_id", "user_arn", "user_name", "is_root", "console_password")
-_IDENTITY = ("access_key_id", "slot", "created_at")
+_IDENTITY = ("access_key_id", "slot", "created_at", "subject_id")
+_OWN_PLACE = {"principals": "user", "access_keys": "keys", "coverage": "coverage"}
 
-Facts = TypeVar("Facts", Principal, AccessKey)
+Fact = TypeVar("Fact", bound=msgspec.Struct)
 
 
 class PageCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One case as it is written; `expect` is one verdict for all subjects, or a list, one per key."""
+    """One case as it is written; `expect` is one verdict for all subjects, or a list, one for each.
+
+    `facts` are rows of other tables, by table.
+    """
 
     name: str
     expect: Expected | list[Expected]
     parameters: dict[str, str] = {}
     user: dict[str, Any] = {}
     keys: list[dict[str, Any]] = []
-    coverage: dict[Source, Status] = {}
+    facts: dict[str, list[dict[str, Any]]] = {}
+    coverage: dict[str, Status] = {}
     as_of: Any = _AS_OF
 
 
@@ -57,13 +63,12 @@ class CaseResult(msgspec.Struct, frozen=True):
 
 
 class _Account(msgspec.Struct, frozen=True):
-    """The facts of one case, and the moment at which it is judged."""
+    """The facts of one case, by table, and the moment at which it is judged."""
 
     case: PageCase
     as_of: datetime
-    principal: Principal
-    keys: tuple[AccessKey, ...]
-    coverage: tuple[Coverage, ...]
+    account_id: str
+    facts: dict[str, list[msgspec.Struct]]
 
 
 def run_cases(page: Page) -> list[CaseResult]:
@@ -115,29 +120,30 @@ def _naming(origin: str, case: PageCase) -> Iterator[None]:
 
 
 def _tables(accounts: Sequence[_Account]) -> dict[str, Any]:
-    from birthright.facts.schema import to_tables
-
-    rows: dict[str, list[msgspec.Struct]] = {
-        "principals": [account.principal for account in accounts],
-        "access_keys": [key for account in accounts for key in account.keys],
-        "coverage": [row for account in accounts for row in account.coverage],
-    }
+    rows: dict[str, list[msgspec.Struct]] = {}
+    for account in accounts:
+        for table, facts in account.facts.items():
+            rows.setdefault(table, []).extend(facts)
     return to_tables(rows)
 
 
 def _account(case: PageCase, number: int, origin: str) -> _Account:
     """Fill in what a case leaves out."""
     with _naming(origin, case):
-        as_of = _instant(case.as_of, _BORN, _AS_OF, "as_of")
+        as_of = _instant(case.as_of, BORN, _AS_OF, "as_of")
         account_id = f"{number:012}"
         principal = _principal(case, account_id, as_of)
-        keys = tuple(_key(principal, place, given, as_of) for place, given in enumerate(case.keys))
-        reads: dict[Source, Status] = {**dict.fromkeys(_READS, _OK), **case.coverage}
-        coverage = tuple(
+        facts: dict[str, list[msgspec.Struct]] = {"principals": [principal], "coverage": []}
+        check_known(case.facts, TABLES.keys() - _OWN_PLACE.keys(), f"{origin}, case {case.name!r}: facts")
+        for table, rows in {"access_keys": case.keys, **case.facts}.items():
+            facts[table] = [_fact(table, principal, place, one, as_of) for place, one in enumerate(rows)]
+        check_known(case.coverage, sources(), f"{origin}, case {case.name!r}: coverage")
+        reads = {**dict.fromkeys(set(sources()) - _NOT_ASKED, _OK), **case.coverage}
+        facts["coverage"] += [
             Coverage(account_id=account_id, source=source, status=status, as_of=as_of)
-            for source, status in reads.items()
-        )
-        return _Account(case, as_of, principal, keys, coverage)
+            for source, status in sorted(reads.items())
+        ]
+        return _Account(case, as_of, account_id, facts)
 
 
 def _principal(case: PageCase, account_id: str, as_of: datetime) -> Principal:
@@ -148,7 +154,7 @@ def _principal(case: PageCase, account_id: str, as_of: datetime) -> Principal:
         "user_arn": f"arn:aws:iam::{account_id}:{'root' if is_root else f'user/{name}'}",
         "user_name": name,
         "is_root": is_root,
-        "created_at": _BORN,
+        "created_at": BORN,
         "console_password": False,
         "password_ever_used": case.user.get("password_last_used_at") is not None or None,
         "mfa_active": False,
@@ -156,38 +162,30 @@ def _principal(case: PageCase, account_id: str, as_of: datetime) -> Principal:
         "in_report": True,
         "in_listing": None if is_root else True,
     }
-    return _convert(Principal, defaults, case.user, "user", _BORN, as_of)
+    return _convert(Principal, defaults, case.user, "user", BORN, as_of)
 
 
-def _key(user: Principal, place: int, given: Mapping[str, Any], as_of: datetime) -> AccessKey:
-    """Fill in a key. Root's keys are never listed, so that nobody knows their ids."""
-    born = user.created_at or _BORN
-    used = given.get("ever_used", True) is True
-    defaults = {
-        **{name: getattr(user, name) for name in _SHARED},
-        "user_created_at": user.created_at,
-        "access_key_id": None if user.is_root else f"AKIA{user.account_id}{place + 1:04}",
-        "slot": place + 1 if place < 2 else None,  # noqa: PLR2004
-        "status": ACTIVE,
-        "created_at": born + timedelta(days=1),
-        "created_source": "report" if user.is_root else "listing",
-        "ever_used": True,
-        "last_used_at": as_of - timedelta(days=1) if used else None,
-        "last_used_region": "us-east-1" if used else None,
-        "last_used_service": "s3" if used else None,
-        "last_used_source": "report",
-    }
-    return _convert(AccessKey, defaults, given, f"keys, number {place + 1}", born, as_of)
+def _fact(
+    table: str, user: Principal, place: int, given: Mapping[str, Any], as_of: datetime
+) -> msgspec.Struct:
+    """Fill in a fact about the user."""
+    row = TABLES[table].row
+    shared = {name: getattr(user, name) for name in USER if name in row.__struct_fields__}
+    if "user_created_at" in row.__struct_fields__:
+        shared["user_created_at"] = user.created_at
+    defaults = {**shared, **case_of(table)(user, place, given, as_of)}
+    where = f"{_OWN_PLACE.get(table, f'facts.{table}')}, number {place + 1}"
+    return _convert(row, defaults, given, where, user.created_at or BORN, as_of)
 
 
 def _convert(
-    kind: type[Facts],
+    kind: type[Fact],
     defaults: Mapping[str, Any],
     given: Mapping[str, Any],
     where: str,
     born: datetime,
     as_of: datetime,
-) -> Facts:
+) -> Fact:
     """Lay what a case says over the defaults. Raises UsageError naming the field."""
     fields = dict(defaults)
     for name, value in given.items():
@@ -229,14 +227,17 @@ def _instant(value: object, born: datetime, as_of: datetime, where: str) -> date
 
 def _result(page: Page, account: _Account, judgement: Judgement) -> CaseResult:
     """Compare what was expected of each subject with the rows of its account."""
-    subjects = list(account.keys) if page.front.subject == "access-key" else [None]
+    table = page.subject.table
+    subjects: list[Any] = account.facts.get(table, []) if table else [None]
     expected = _expected(page, account.case, len(subjects))
-    rows = [row for row in judgement.rows if row.account_id == account.principal.account_id]
-    unread = judgement.unread.get(account.principal.account_id)
-    verdicts = [_verdict(subject, rows, unread) for subject in subjects] or [("out", "no keys")]
+    rows = [row for row in judgement.rows if row.account_id == account.account_id]
+    unread = judgement.unread.get(account.account_id)
+    verdicts = [_verdict(page.subject, fact, rows, unread) for fact in subjects] or [
+        ("out", f"no {page.subject.label}s")
+    ]
     differences = [
-        f"{_name(subject)}: expected {wanted}, got {got}{f' ({reason})' if reason else ''}"
-        for subject, wanted, (got, reason) in zip(subjects or [None], expected, verdicts, strict=True)
+        f"{_name(page.subject, fact)}: expected {wanted}, got {got}{f' ({reason})' if reason else ''}"
+        for fact, wanted, (got, reason) in zip(subjects or [None], expected, verdicts, strict=True)
         if wanted != got
     ]
     differences += [f"a row too many: {row.verdict} ({row.reason})" for row in rows]
@@ -253,27 +254,30 @@ def _expected(page: Page, case: PageCase, subjects: int) -> tuple[str, ...]:
     return tuple(wanted) if isinstance(case.expect, list) else (case.expect,) * max(subjects, 1)
 
 
-def _verdict(subject: AccessKey | None, rows: list[Row], unread: str | None) -> tuple[str, str | None]:
-    """Take the subject's row out of `rows` and return its verdict and reason."""
+def _verdict(
+    subject: Subject,
+    fact: Any,  # noqa: ANN401 - a row of any table
+    rows: list[Row],
+    unread: str | None,
+) -> tuple[str, str | None]:
+    """Take the row about a fact, or about its account, out of `rows`; return its verdict and reason."""
     if unread is not None:
         return "unknown", unread
+    identity = [(field, column) for field, column in subject.places.items() if field in _IDENTITY]
     for row in rows:
-        if subject is None or _same(row, subject):
+        if fact is None or all(getattr(row, field) == getattr(fact, column) for field, column in identity):
             rows.remove(row)
             return row.verdict, row.reason
     return "out", None
 
 
-def _same(row: Row, key: AccessKey) -> bool:
-    return all(getattr(row, name) == getattr(key, name) for name in _IDENTITY)
-
-
-def _name(subject: AccessKey | None) -> str:
-    if subject is None:
+def _name(subject: Subject, fact: Any) -> str:  # noqa: ANN401 - a row of any table
+    if fact is None:
         return "the user"
-    named = subject.access_key_id or (f"slot {subject.slot}" if subject.slot else "unread keys")
-    made = format_instant(subject.created_at) if subject.created_at else "at an unknown time"
-    return f"key {named}, made {made}"
+    label, slot = subject.label, getattr(fact, "slot", None)
+    named = getattr(fact, subject.id_column, None) or (f"slot {slot}" if slot else f"unread {label}s")
+    made = getattr(fact, "created_at", None)
+    return f"{label} {named}, made {format_instant(made) if made else 'at an unknown time'}"
 
 
 def _list(expect: Expected | list[Expected]) -> list[Expected]:

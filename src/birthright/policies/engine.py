@@ -39,10 +39,11 @@ class Mentions(NamedTuple):
     """What a SELECT speaks of, in lower case.
 
     `names` are functions (also as `name/number of arguments`) and columns, and `tablesample`;
-    `table_functions` are the functions that it reads rows from.
+    `tables` and `table_functions` are what it reads rows from.
     """
 
     names: frozenset[str]
+    tables: frozenset[str]
     table_functions: frozenset[str]
 
 
@@ -164,17 +165,20 @@ def _mentions(tree: object) -> Mentions:
     """Walk DuckDB's serialised syntax tree."""
     names: set[str] = set()
     tables: set[str] = set()
+    functions: set[str] = set()
     waiting = [tree]
     while waiting:
         item = waiting.pop()
         if isinstance(item, dict):
             names.update(_own_names(item))
             if item.get("type") == "TABLE_FUNCTION":
-                tables.add(str(item["function"]["function_name"]).lower())
+                functions.add(str(item["function"]["function_name"]).lower())
+            if item.get("type") == "BASE_TABLE":
+                tables.add(str(item["table_name"]).lower())
             waiting.extend(item.values())
         elif isinstance(item, list):
             waiting.extend(item)
-    return Mentions(frozenset(names), frozenset(tables))
+    return Mentions(frozenset(names), frozenset(tables), frozenset(functions))
 
 
 def _own_names(item: Mapping[str, Any]) -> Iterator[str]:

@@ -9,7 +9,7 @@ files do not say when they were made, are judged at both ends: what differs is u
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import msgspec
 
 from birthright.errors import PageError, QueryError
+from birthright.facts.schema import TABLES
 from birthright.policies.engine import Engine
-from birthright.policies.page import Page, Subject, Value
+from birthright.policies.page import Page, Value
 from birthright.policies.scope import EVERYTHING, AccountRange, Scope
+from birthright.policies.subjects import BOOLEAN
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,36 +31,6 @@ if TYPE_CHECKING:
 Verdict = Literal["pass", "fail", "unknown"]
 _VERDICTS: dict[bool | None, Verdict] = {True: "pass", False: "fail", None: "unknown"}
 
-_TIME = frozenset({"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"})
-_INTEGER = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT"})
-_BOOLEAN = frozenset({"BOOLEAN"})
-_TEXT = frozenset({"VARCHAR"})
-_PERSON = {
-    "account_id": _TEXT,
-    "user_name": _TEXT,
-    "user_arn": _TEXT,
-    "is_root": _BOOLEAN,
-    "console_password": _BOOLEAN,
-}
-_KEY = {
-    "access_key_id": _TEXT,
-    "slot": _INTEGER,
-    "status": _TEXT,
-    "created_at": _TIME,
-    "created_source": _TEXT,
-    "user_created_at": _TIME,
-    "ever_used": _BOOLEAN,
-    "last_used_at": _TIME,
-    "last_used_region": _TEXT,
-    "last_used_service": _TEXT,
-    "last_used_source": _TEXT,
-}
-# The columns that a rule must have beside `compliant`, with the types that fit their place in a Row.
-_COLUMNS: Mapping[Subject, Mapping[str, frozenset[str]]] = {
-    "access-key": _PERSON | _KEY,
-    "principal": _PERSON | {"created_at": _TIME},
-    "account": {"account_id": _TEXT},
-}
 # The answer to these would differ when the same facts are judged again, or they wait, or tell of the machine.
 _CHANGING = frozenset(
     """now today random setseed uuid uuidv4 uuidv7 gen_random_uuid nextval currval setval version ago age/1
@@ -85,7 +57,10 @@ _DEPENDS = "depends on when the files were made, which is not known: say it with
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
-    """One judged subject. Fields that its kind of subject lacks are None; times are aware, UTC."""
+    """One judged subject. Fields that its kind of subject lacks are None; times are aware, UTC.
+
+    `subject_id` is the id of what has one and is no access key.
+    """
 
     verdict: Verdict
     reason: str | None
@@ -105,6 +80,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     last_used_region: str | None = None
     last_used_service: str | None = None
     last_used_source: str | None = None
+    subject_id: str | None = None
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -170,9 +146,19 @@ class Evaluator:
     def rule(self, page: Page, overrides: Mapping[str, str] | None = None) -> "Rule":
         """Get a page's rule ready. Raises PageError if it is not acceptable, UsageError for the overrides."""
         parameters = page.values(overrides or {})
-        rule = Rule(self.engine, page, parameters, self.scope.unread(page.needs))
+        rule = Rule(self.engine, page, parameters, self.scope.unread(page.needs, *self._needs(page)))
         rule.bind({**parameters, **self._instants, "unread_accounts": list(rule.unread)})
         return rule
+
+    def _needs(self, page: Page) -> list[tuple[str, ...]]:
+        """Return the AWS reads that fill the tables of a rule, unless its page says what it needs."""
+        filled = {table.name: table.sources for table in TABLES.values() if table.sources}
+        if page.front.needs or not filled:
+            return []
+        with suppress(QueryError):  # Whoever gets the rule ready says what is wrong with it.
+            tables = self.engine.mentions(page.rule).tables
+            return [filled[name] for name in sorted(tables & filled.keys())]
+        return []
 
     def judge(
         self, page: Page, overrides: Mapping[str, str] | None = None, *, passes: bool = False
@@ -331,7 +317,7 @@ def _zoneless(moment: datetime) -> datetime:
 
 def _at_both_ends(page: Page, has_reason: bool) -> str:  # noqa: FBT001
     """Write a SELECT of the page's subjects; unknown is what is not judged alike at both ends."""
-    columns = ", ".join(_COLUMNS[page.front.subject])
+    columns = ", ".join(page.subject.columns)
     wanted = f"{columns}, compliant, {'reason' if has_reason else 'null'}::varchar as reason"
     agree = "count(*) = 2 * count(*) filter (late) and count(distinct coalesce(compliant::int, 2)) = 1"
     return f"""
@@ -348,9 +334,7 @@ class _Reader:
 
     def __init__(self, page: Page, types: Mapping[str, str]) -> None:
         self._types = types
-        self._place = {name: name for name in _COLUMNS[page.front.subject]}
-        if page.front.subject == "principal":
-            self._place["user_created_at"] = self._place.pop("created_at")
+        self._place = page.subject.places
 
     def read(self, table: "pa.Table") -> Iterator[Row]:
         """Give the rows, a slice of the table at a time: as Python's they are ten times as large."""
@@ -383,7 +367,7 @@ class _Reader:
 def _check_columns(page: Page, types: Mapping[str, str]) -> None:
     if "compliant" not in types:
         raise QueryError("the rule has no column compliant", "true passes, false fails, null is unknown")
-    for column, wanted in {**_COLUMNS[page.front.subject], "compliant": _BOOLEAN}.items():
+    for column, wanted in {**page.subject.columns, "compliant": BOOLEAN}.items():
         if column not in types:
             raise QueryError(f"the rule has no column {column}", f"subject {page.front.subject} needs it")
         if types[column].strip('"') not in {*wanted, "NULL"}:

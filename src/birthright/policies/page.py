@@ -5,7 +5,7 @@ The page is data. Reading it checks its form only; `evaluator.py` checks and run
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -13,13 +13,13 @@ from typing import Literal, TypeVar
 import msgspec
 
 from birthright.errors import PageError, UsageError
+from birthright.facts.schema import sources
+from birthright.policies.subjects import SUBJECTS, Subject
 from birthright.strict_yaml import faults, load
 from birthright.times import format_duration, parse_duration
 
 Risk = Literal["low", "medium", "high", "critical"]
 Effort = Literal["low", "medium", "high"]
-Subject = Literal["access-key", "principal", "account"]
-Source = Literal["GetCredentialReport", "ListUsers", "ListAccessKeys", "GetAccessKeyLastUsed"]
 Value = bool | int | str | timedelta
 
 T = TypeVar("T")
@@ -30,11 +30,6 @@ _LONGEST = 500_000
 # What the evaluator binds itself.
 _TAKEN = frozenset({"as_of", "unread_accounts"})
 _SECTIONS = ("Rule", "Remediation", "Tests")
-_NEEDS: Mapping[Subject, tuple[Source, ...]] = {
-    "access-key": ("GetCredentialReport", "ListAccessKeys"),
-    "principal": ("GetCredentialReport",),
-    "account": ("GetCredentialReport", "ListUsers"),
-}
 
 
 class Parameter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,20 +56,20 @@ class FrontMatter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What stands between the `---` lines.
 
     `frameworks` maps a framework to its versions, each to the control's number there, or `retired`.
-    `needs` names the AWS reads of which at least one must have been answered before an account can be
-    judged at all; without it, those that say anything about the subject.
+    `subject` is one of `SUBJECTS`. `needs` names the AWS reads of which at least one must have been answered
+    before an account can be judged at all; without it, those that say anything about the subject.
     """
 
     id: str
     title: str
     risk: Risk
     effort: Effort
-    subject: Subject
+    subject: str
     remedy: Literal["retire", "none"] = "none"
     parameters: dict[str, Parameter] = {}
     frameworks: dict[str, dict[str, str]] = {}
     references: tuple[str, ...] = ()
-    needs: tuple[Source, ...] = ()
+    needs: tuple[str, ...] = ()
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -94,9 +89,14 @@ class Page(msgspec.Struct, frozen=True):
         return self.front.id
 
     @property
-    def needs(self) -> tuple[Source, ...]:
+    def subject(self) -> Subject:
+        """What the rule judges."""
+        return SUBJECTS[self.front.subject]
+
+    @property
+    def needs(self) -> tuple[str, ...]:
         """The AWS reads of which one must have been answered."""
-        return self.front.needs or _NEEDS[self.front.subject]
+        return self.front.needs or self.subject.needs
 
     @property
     def sha256(self) -> str:
@@ -174,6 +174,8 @@ def _read_front_matter(head: str, origin: str) -> FrontMatter:
     front = read_yaml(head, FrontMatter, f"{origin}, front matter", first_line=2)
     if not _ID.fullmatch(front.id):
         raise PageError(f"{origin}: id {front.id!r} is not lower-case words joined by hyphens")
+    check_known([front.subject], SUBJECTS, f"{origin}, front matter: subject")
+    check_known(front.needs, sources(), f"{origin}, front matter: needs")
     for text in (front.title, *(p.about for p in front.parameters.values())):
         if not text.isprintable():
             raise PageError(f"{origin}: {text!r} holds a line break or a control character")
@@ -181,6 +183,13 @@ def _read_front_matter(head: str, origin: str) -> FrontMatter:
         if not re.fullmatch(r"[a-z_][a-z0-9_]*", name) or name in _TAKEN:
             raise PageError(f"{origin}: parameter {name!r} is not a plain name, or is taken")
     return front
+
+
+def check_known(names: Iterable[str], known: Iterable[str], where: str) -> None:
+    """Refuse a name that is not in a registry. Raises PageError."""
+    for name in names:
+        if name not in known:
+            raise PageError(f"{where} {name!r} is not known", f"it is one of {', '.join(known)}")
 
 
 def read_yaml(text: str, kind: type[T], where: str, first_line: int = 1) -> T:

@@ -111,11 +111,12 @@ class Scope:
             last = one.account_id
         return [AccountRange(*limits) for limits in zip([None, *cuts], [*cuts, None], strict=True)]
 
-    def unread(self, needs: tuple[str, ...]) -> dict[str, str]:
-        """Say, by id, which accounts answered none of the reads in `needs`, and why."""
-        if needs not in self._unread:
-            self._unread[needs] = dict(self._silent(needs))
-        return self._unread[needs]
+    def unread(self, *needs: tuple[str, ...]) -> dict[str, str]:
+        """Say, by id, which accounts answered none of the reads in one of `needs`, and why."""
+        for reads in needs:
+            if reads not in self._unread:
+                self._unread[reads] = dict(self._silent(reads))
+        return {account: why for reads in reversed(needs) for account, why in self._unread[reads].items()}
 
     def _silent(self, needs: tuple[str, ...]) -> Iterable[tuple[str, str]]:
         for account, rows in self._asked.items():

@@ -61,7 +61,7 @@ def misfits(waivers: Iterable[WaiverEntry], pages: Mapping[str, Page]) -> tuple[
     lines = []
     for number, one in enumerate(waivers, 1):
         page = pages.get(one.policy)
-        if page is None or (page.front.subject == "access-key") is (one.access_key_id is not None):
+        if page is None or page.subject.is_key is (one.access_key_id is not None):
             continue
         wrong = "is not about keys: take access_key_id out" if one.access_key_id else "needs an access_key_id"
         lines.append(f"waiver {number} covers nothing: policy {one.policy} {wrong}")
