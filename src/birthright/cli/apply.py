@@ -70,13 +70,12 @@ def command(
 
 def _go(retiring: "Retiring", retirements: "Sequence[Retirement]") -> int:
     """Advance them, say how far each came, and grade the run."""
-    from birthright.cli.advancing import interruptible, progress
+    from birthright.cli.advancing import interruptible
+    from birthright.cli.progress import of_keys, shown
 
     results: list[Result] = []
-    with interruptible(retiring.stop), progress(len(retirements)) as count:
-        for result in retiring.advance(retirements):
-            results.append(result)
-            count()
+    with interruptible(retiring.stop), shown(of_keys(results, len(retirements))):
+        results.extend(retiring.advance(retirements))
     _tell(retiring, results)
     left = len(retirements) - len(results)
     if retiring.stop.is_set():

@@ -1,6 +1,7 @@
 """`birthright scan`: read an account, or many, or files of one, and say the truth about every key."""
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -163,12 +164,11 @@ def _read(
 
 def _watch(*, quiet: bool, alone: bool) -> "Watch":
     """Show progress on stderr: of one account only to a person who waits for nothing else."""
-    from contextlib import nullcontext
-
-    from birthright.fleet.progress import reading_one, shown
+    from birthright.cli.progress import of_account, of_scan, shown
 
     waits = alone and sys.stderr.isatty() and sys.stdout.isatty()
-    return lambda counts: shown(counts, quiet=quiet) if counts else reading_one() if waits else nullcontext()
+    one = partial(shown, of_account, quiet=quiet or not waits)
+    return lambda counts: shown(of_scan(counts), quiet=quiet) if counts else one()
 
 
 def _log(verbose: int) -> None:

@@ -1,7 +1,6 @@
 """How far a scan of many accounts has come; whoever shows it looks here."""
 
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from birthright.facts.coverage import is_whole
 from birthright.facts.model import AccountFacts
@@ -9,9 +8,9 @@ from birthright.facts.model import AccountFacts
 
 @dataclass(slots=True)
 class ScanProgress:
-    """Accounts and calls so far. `total` grows until `listed`; `incomplete` are accounts not read whole.
+    """Accounts and calls so far. `total` grows until `listed`; `incomplete` are accounts not read in full.
 
-    `before` are those that an earlier run had read. `began` is by time.monotonic.
+    `before` are those that an earlier run had read.
     """
 
     total: int = 0
@@ -21,7 +20,6 @@ class ScanProgress:
     incomplete: int = 0
     calls: int = 0
     throttled: int = 0
-    began: float = field(default_factory=time.monotonic)
 
     def add(self, facts: AccountFacts) -> None:
         """Count an account that is read."""

@@ -1,4 +1,4 @@
-"""What is shown while many accounts are read."""
+"""What is shown while accounts are read, or keys changed."""
 
 import io
 import os
@@ -10,36 +10,50 @@ from pathlib import Path
 
 import pytest
 
-from birthright.fleet import progress
+from birthright.cli import progress
+from birthright.cli.progress import Describe, describe_scan, of_account, of_keys, of_scan, shown
 from birthright.fleet.counts import ScanProgress
-from birthright.fleet.progress import describe, shown
 from birthright.sandbox import Sandbox
 from cli_helpers import Ran
 from fleet_helpers import environment_of, facts
 
 
+@pytest.fixture(autouse=True)
+def frozen() -> None:
+    """Let time pass."""
+
+
 @pytest.mark.parametrize(
     ("counts", "seconds", "words"),
     [
-        (ScanProgress(began=0), 1, "listing the accounts"),
-        (ScanProgress(total=40, done=3, began=0), 1, "3 of 40 or more accounts"),
-        (ScanProgress(total=40, listed=True, done=3, calls=50, began=0), 1, "3 of 40 accounts"),
-        (ScanProgress(total=40, listed=True, done=10, calls=500, began=0), 10,
+        (ScanProgress(), 1, "listing the accounts"),
+        (ScanProgress(total=40, done=3), 1, "3 of 40 or more accounts"),
+        (ScanProgress(total=40, listed=True, done=3, calls=50), 1, "3 of 40 accounts"),
+        (ScanProgress(total=40, listed=True, done=10, calls=500), 10,
          "10 of 40 accounts, 50 calls/s, about 30 s left"),
-        (ScanProgress(total=40, listed=True, done=10, incomplete=2, calls=500, throttled=5, began=0), 10,
-         "10 of 40 accounts, 2 not read whole, 50 calls/s, 1.0% throttled, about 30 s left"),
+        (ScanProgress(total=40, listed=True, done=10, incomplete=2, calls=500, throttled=5), 10,
+         "10 of 40 accounts, 2 incomplete, 50 calls/s, 1.0% throttled, about 30 s left"),
         # What an earlier run had read says nothing of this one's speed.
-        (ScanProgress(total=400, listed=True, before=300, done=310, calls=100, began=0), 10,
+        (ScanProgress(total=400, listed=True, before=300, done=310, calls=100), 10,
          "310 of 400 accounts, 10 calls/s, about 1 min 30 s left"),
-        (ScanProgress(total=40, listed=True, done=40, calls=100, began=0), 10,
+        (ScanProgress(total=40, listed=True, done=40, calls=100), 10,
          "40 of 40 accounts, 10 calls/s"),
-        (ScanProgress(total=40, listed=True, before=5, done=5, began=0), 10, "5 of 40 accounts"),
-        (ScanProgress(total=40, listed=True, began=5), 5, "0 of 40 accounts"),
+        (ScanProgress(total=40, listed=True, before=5, done=5), 10, "5 of 40 accounts"),
+        (ScanProgress(total=40, listed=True), 0, "0 of 40 accounts"),
     ],
 )  # fmt: skip
 def test_the_words(counts: ScanProgress, seconds: float, words: str) -> None:
     """How many of how many, the troubles, the speed, the throttled share, and the time left where known."""
-    assert describe(counts, seconds) == words
+    assert describe_scan(counts, seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("describe", "words"),
+    [(of_account, "reading the account, 3 s"), (of_keys([1, 2], 5), "2 of 5 keys")],
+)
+def test_the_words_of_other_commands(describe: Describe, words: str) -> None:
+    """One account by the time it takes, keys by how many are done."""
+    assert describe(3.2).text == words
 
 
 def test_accounts_are_counted() -> None:
@@ -56,11 +70,11 @@ def test_lines_where_nobody_watches(
     """Without a terminal a plain line comes now and then, on stderr only; a short scan says nothing."""
     assert progress._ELSEWHERE == 10
     counts = ScanProgress(total=2, listed=True)
-    with shown(counts):
+    with shown(of_scan(counts)):
         time.sleep(0.05)
     assert capfd.readouterr() == ("", "")
     monkeypatch.setattr(progress, "_ELSEWHERE", 0.1)
-    with shown(counts):
+    with shown(of_scan(counts)):
         time.sleep(0.35)
         counts.done = 2
     out, err = capfd.readouterr()
@@ -69,7 +83,7 @@ def test_lines_where_nobody_watches(
     assert 2 <= len(lines) <= 5
     assert lines[0] == "birthright: 0 of 2 accounts"
     assert lines[-1] == "birthright: 2 of 2 accounts"
-    with shown(counts, quiet=True):
+    with shown(of_scan(counts), quiet=True):
         time.sleep(0.3)
     assert capfd.readouterr() == ("", "")
 
@@ -86,7 +100,7 @@ def test_a_closed_stderr_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fails_after_a_while() -> None:
-    with shown(ScanProgress()):
+    with shown(of_scan(ScanProgress())):
         time.sleep(0.1)
         raise ZeroDivisionError
 
@@ -119,7 +133,7 @@ def at_terminal(box: Sandbox, store: Path, *arguments: str) -> Ran:
 
 def test_a_line_at_a_terminal(tmp_path: Path) -> None:
     """A line that goes away, on stderr; stdout holds the findings alone. --quiet shows nothing."""
-    with Sandbox.create(users=3, accounts=8, latency_ms=150).running() as box:
+    with Sandbox.create(users=1, accounts=8, latency_ms=300).running() as box:
         ran = at_terminal(box, tmp_path, "scan", "--org", "--format", "json")
         assert "8 of 8" in ran.err
         assert ran.document["summary"]["accounts"] == 8
