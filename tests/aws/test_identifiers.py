@@ -16,6 +16,7 @@ from birthright.aws.identifiers import (
     parse_arn,
     parse_user_arn,
     partition_of,
+    role_arn,
 )
 
 ONE = "111122223333"
@@ -66,6 +67,8 @@ def test_a_roles_arn_names_its_account() -> None:
     for text in (f"arn:aws:iam::{ONE}:role//x", f"arn:aws:iam::{ONE}:role/*", f"arn:aws:iam::{ONE}:user/x",
                  f"arn:other:iam::{ONE}:role/x", f"arn:aws:sts::{ONE}:role/x", "birthright"):  # fmt: skip
         assert account_of_role_arn(text) is None
+    for name in ("birthright", "/audit/birthright"):
+        assert account_of_role_arn(role_arn("aws-cn", ONE, name)) == ONE
 
 
 def test_the_partition_of_what_may_be_no_arn() -> None:

@@ -89,3 +89,8 @@ def partition_of(arn: str | None) -> str | None:
     """Return the partition that an ARN begins with, also where its account is not known."""
     parts = (arn or "").split(":")
     return parts[1] or None if parts[0] == "arn" and parts[1:] else None
+
+
+def role_arn(partition: str, account_id: str, name: str) -> str:
+    """Return a role's ARN; `name` may hold a path (`audit/birthright`)."""
+    return f"arn:{partition}:iam::{account_id}:role/{name.strip('/')}"

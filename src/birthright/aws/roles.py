@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 from birthright.aws.async_pacing import Pacer
+from birthright.aws.identifiers import role_arn
 from birthright.aws.query_client import OPEN, Gate, QueryClient
 from birthright.aws.role import Role
 from birthright.aws.session import AwsSession, Endpoint, Session
@@ -63,8 +64,7 @@ class Roles:
     def session(self, account_id: str, partition: str, role: str | None = None) -> "RoleSession":
         """Return a session in an account; `role` is a name or an ARN, by default the one for all."""
         arn = role if role and role.startswith("arn:") else None
-        name = (role or self._role.name).strip("/")
-        return RoleSession(self, arn or f"arn:{partition}:iam::{account_id}:role/{name}")
+        return RoleSession(self, arn or role_arn(partition, account_id, role or self._role.name))
 
     def sts(self) -> QueryClient:
         """Return a client that asks STS with the user's own credentials, at the pace of all that do."""
@@ -76,15 +76,9 @@ class Roles:
         Raises AccessDeniedError if the role does not let us in or is not there, CredentialsError if our own
         credentials are no good, or ReadError.
         """
-        wishes = {"ExternalId": self._role.external_id} if self._role.external_id else {}
+        parameters = {name: str(value) for name, value in self._role.parameters().items()}
         try:
-            result = await sts.call(
-                "AssumeRole",
-                RoleArn=role_arn,
-                RoleSessionName=self._role.session_name,
-                DurationSeconds=str(int(self._role.duration.total_seconds())),
-                **wishes,
-            )
+            result = await sts.call("AssumeRole", RoleArn=role_arn, **parameters)
         except AccessDeniedError as error:
             hint = "the role is not there, or does not trust the caller; its template is in deploy/"
             raise AccessDeniedError(error.message, hint, error.code) from None

@@ -5,11 +5,12 @@ from contextlib import contextmanager
 
 from birthright.aws.clock import AwsClock
 from birthright.aws.own_keys import own_keys
+from birthright.aws.role import Role
 from birthright.aws.session import AwsSession
 from birthright.errors import UsageError
 from birthright.operations.requests import ApplyRequest, CallerChoice, RetirementQuery
 from birthright.operations.workspace import Workspace
-from birthright.retirement.engine.accounts import AccountDirectory, RetiringRole
+from birthright.retirement.engine.accounts import AccountDirectory
 from birthright.retirement.engine.run import Stop, holder, run_all, run_one
 from birthright.retirement.engine.state_machine import Result, advance
 from birthright.retirement.engine.task import RunContext
@@ -25,6 +26,8 @@ from birthright.times import parse_duration
 
 Confirm = Callable[[Plan], bool]
 
+_SESSION_NAME = "birthright-retire"
+
 
 class Retiring:
     """A run that changes AWS: who asks, the journal, the accounts. `stop` ends it between two steps."""
@@ -36,7 +39,7 @@ class Retiring:
         self.warn = workspace.warn
         self.stop: Stop = Stop()
         clock = AwsClock()
-        role = RetiringRole(caller.role, caller.external_id) if caller.role else None
+        role = Role(caller.role, caller.external_id, _SESSION_NAME) if caller.role else None
         session = AwsSession(profile, caller.region or settings.scan.region)
         self.accounts: AccountDirectory = AccountDirectory(session, clock, role, self.stop.sleep)
         self.tools: RunContext = RunContext(

@@ -1,5 +1,6 @@
 """The least IAM policies for reading an account and an organization, made from what the reads declare."""
 
+from birthright.aws.identifiers import role_arn
 from birthright.sources import organization
 from birthright.sources.iam import READS
 
@@ -40,7 +41,7 @@ def organization_policy(partition: str, role: str, *, tags: bool = False) -> dic
                 "Sid": "TakeOnRole",
                 "Effect": "Allow",
                 "Action": ["sts:AssumeRole"],
-                "Resource": f"arn:{partition}:iam::*:role/{role.lstrip('/')}",
+                "Resource": role_arn(partition, "*", role),
             },
         ],
     }

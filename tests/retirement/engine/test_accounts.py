@@ -9,9 +9,10 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest
 
 from birthright.aws.clock import AwsClock
+from birthright.aws.role import Role
 from birthright.aws.session import AwsSession
 from birthright.errors import AccessDeniedError, CredentialsError, ReadError
-from birthright.retirement.engine.accounts import AccountDirectory, RetiringRole
+from birthright.retirement.engine.accounts import AccountDirectory
 from birthright.sandbox.sandbox import Sandbox
 
 LONG = 10.0  # seconds; longer than anything here takes
@@ -28,7 +29,7 @@ def box(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
 
 def accounts(role: str | None = "birthright-retire") -> AccountDirectory:
     """Make the accounts of a run that does not wait."""
-    return AccountDirectory(AwsSession(), AwsClock(), RetiringRole(role) if role else None, lambda _: None)
+    return AccountDirectory(AwsSession(), AwsClock(), Role(role) if role else None, lambda _: None)
 
 
 def test_each_account_is_entered_once_and_asked_as_itself(box: Sandbox) -> None:
@@ -57,7 +58,7 @@ def test_a_slow_account_holds_up_no_other(box: Sandbox) -> None:
             assert go_on.wait(LONG)
 
     session.botocore.register("before-send.sts.AssumeRole", hold)
-    fleet = AccountDirectory(session, AwsClock(), RetiringRole("birthright-retire"))
+    fleet = AccountDirectory(session, AwsClock(), Role("birthright-retire"))
     with ThreadPoolExecutor(2) as pool:
         held = pool.submit(fleet.get, slow, "aws")
         assert begun.wait(LONG)

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from birthright.aws.clock import AwsClock
+from birthright.aws.role import Role
 from birthright.aws.session import AwsSession
 from birthright.errors import AccessDeniedError, LockedError
-from birthright.retirement.engine.accounts import AccountDirectory, RetiringRole
+from birthright.retirement.engine.accounts import AccountDirectory
 from birthright.retirement.engine.run import Job, Stop, run_all
 from birthright.retirement.engine.state_machine import Result, advance
 from birthright.retirement.engine.task import RetirementTask, RunContext
@@ -72,7 +73,7 @@ class Fleet:
     def run(self, job: Job, threads: int | None = None, role: str = "birthright-retire") -> list[Result]:
         """Begin what is new, and run everything."""
         self.journal.begin(self.retirements, "arn")
-        accounts = AccountDirectory(AwsSession(), self.clock, RetiringRole(role), self.stop.sleep)
+        accounts = AccountDirectory(AwsSession(), self.clock, Role(role), self.stop.sleep)
         current = [self.journal.get(r.id) for r in self.retirements]
         return list(run_all(current, job, self.tools(), accounts, threads))
 

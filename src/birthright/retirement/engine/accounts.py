@@ -16,6 +16,8 @@ from botocore.session import Session
 
 from birthright.aws.clock import AwsClock
 from birthright.aws.errors import UNREACHABLE, change_error, translated
+from birthright.aws.identifiers import role_arn
+from birthright.aws.role import Role
 from birthright.aws.session import AwsSession
 from birthright.aws.sts import Caller, caller_of
 from birthright.aws.thread_pacing import ThreadPacer
@@ -31,7 +33,6 @@ _ATTEMPTS = 4
 _THROTTLED_ATTEMPTS = 20
 _LONGEST_PAUSE = 5.0
 _CLOSED = 60.0  # seconds for which an account that could not be had is left alone
-_SESSION_NAME = "birthright-retire"
 
 
 class RetiringAccount(msgspec.Struct, frozen=True):
@@ -42,13 +43,6 @@ class RetiringAccount(msgspec.Struct, frozen=True):
     own_key_id: str
     client: Callable[[str], Any]
     identify: Callable[[str, Secret], Caller]
-
-
-class RetiringRole(msgspec.Struct, frozen=True):
-    """The role to take on in accounts that are not the caller's own; `name` may hold a path."""
-
-    name: str
-    external_id: str | None = None
 
 
 class _Door:
@@ -68,7 +62,7 @@ class AccountDirectory:
         self,
         session: AwsSession,
         clock: AwsClock,
-        role: RetiringRole | None = None,
+        role: Role | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._session = session
@@ -131,16 +125,15 @@ class AccountDirectory:
             raise CredentialsError(f"the role is of account {account.identity.account_id}, not {account_id}")
         return account
 
-    def _role_session(self, account_id: str, partition: str, role: RetiringRole) -> Session:
+    def _role_session(self, account_id: str, partition: str, role: Role) -> Session:
         """Return a session whose credentials are the role's; they are renewed as they expire."""
         base = self._session.botocore
-        arguments = {"RoleSessionName": _SESSION_NAME, "ExternalId": role.external_id}
         fetcher = AssumeRoleCredentialFetcher(
             # The caller's own client signs with the same credentials as one that is made for the purpose.
             client_creator=lambda service, **_: self.own.client(service),
             source_credentials=base.get_credentials(),
-            role_arn=f"arn:{partition}:iam::{account_id}:role/{role.name.lstrip('/')}",
-            extra_args={name: value for name, value in arguments.items() if value},
+            role_arn=role_arn(partition, account_id, role.name),
+            extra_args=role.parameters(),
         )
         session = Session(profile=base.profile)
         session.set_config_variable("region", self._session.region)
