@@ -108,7 +108,7 @@ def check(bundle: Path, public_key: Path | None) -> int:
 
 
 def _sign_key(path: Path | None) -> "Ed25519PrivateKey | None":
-    from birthright.evidence.signing import load_private_key
+    from birthright.operations.evidence import load_private_key
 
     return load_private_key(path, _passphrase) if path else None
 
@@ -173,10 +173,9 @@ def _by_another(manifest: "Manifest") -> str:
 
 def _said_of_policies(manifest: "Manifest") -> str:
     """Say which pages and parameters are not those that this birthright has: the verdicts rest on them."""
-    from birthright.policies.pack import load_pack
+    from birthright.operations.evidence import foreign_policies
 
-    ours = {(page.id, page.sha256) for page in load_pack()}
-    others = [line.id for line in manifest.policies if (line.id, line.sha256) not in ours]
+    others = foreign_policies(manifest)
     overrides = manifest.selection.overrides.items()
     changed = [f"{policy}.{name}={value}" for policy, said in overrides for name, value in said.items()]
     words = f"; not this birthright's own: {', '.join(others)}" if others else ", this birthright's own"

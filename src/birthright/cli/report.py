@@ -67,12 +67,11 @@ def command(  # noqa: PLR0913 - one for each group of options
 
 def _push(report: "Report", profile: str | None, region: str | None) -> int:
     """Push; what became of it is told on stderr, beside a report on stdout. Return 3 if not all was taken."""
-    from birthright.aws.session import AwsSession
-    from birthright.delivery.security_hub import push
+    from birthright.operations.report import push
     from birthright.text import printable
 
     try:
-        pushed = push(report, AwsSession(profile, region))
+        pushed = push(report, profile, region)
     except ReadError as error:
         # The report is out by now, and its failures must not look like something that was not read.
         warn(printable(str(error)))

@@ -12,9 +12,7 @@ from birthright.errors import UsageError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from birthright.history.earlier import SavedScan
     from birthright.operations.requests import (
-        AssessRequest,
         OutcomeChoice,
         PolicyChoice,
         ScanChoice,
@@ -120,46 +118,23 @@ def command(  # noqa: PLR0913 - one for each group of options
     from birthright.operations.assess import assess
     from birthright.operations.choosing import check_choice
     from birthright.operations.deliver import deliver, requests_of
+    from birthright.operations.judging import load_scan
+    from birthright.operations.scan import request_of, scan
 
     check_choice(choice, saved)
     workspace.profile = choice.profile
     assessing, delivery = requests_of(outcome, waivers, workspace, live=not saved)
     _log(verbose)
     alone = not (outcome.files or verbose or quiet)
-    found = (
-        _saved(workspace, saved, policies, assessing)
-        if saved
-        else _read(workspace, choice, policies, assessing, _watch(quiet=quiet, alone=alone))
-    )
+    if saved:
+        found = load_scan(workspace, saved, policies, assessing)
+    else:
+        watch = _watch(quiet=quiet, alone=alone)
+        found = scan(workspace, request_of(workspace, choice, policies), assessing, watch)
     code = deliver(assess(found, assessing), delivery, workspace, print_report)
     if code in {1, 3} and outcome.form in {None, "terminal"}:
         tell("'birthright explain USER' (or a key's id) shows what a verdict rests on and what to do.")
     return code
-
-
-def _saved(
-    workspace: "Workspace", scan_id: str, policies: "PolicyChoice", assessing: "AssessRequest"
-) -> "SavedScan":
-    """Find a saved scan, and what is wrong with what it is judged by."""
-    from birthright.operations.assess import check_since, check_waivers
-    from birthright.operations.judging import load_scan
-
-    found = load_scan(workspace, scan_id, policies)
-    check_waivers(workspace, assessing.waivers, found.pages)
-    check_since(workspace, assessing.since)
-    return found
-
-
-def _read(
-    workspace: "Workspace",
-    choice: "ScanChoice",
-    policies: "PolicyChoice",
-    assessing: "AssessRequest",
-    watch: "Watch",
-) -> "SavedScan":
-    from birthright.operations.scan import request_of, scan
-
-    return scan(workspace, request_of(workspace, choice, policies), assessing, watch)
 
 
 def _watch(*, quiet: bool, alone: bool) -> "Watch":

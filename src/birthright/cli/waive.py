@@ -58,9 +58,15 @@ def command(  # noqa: PLR0913 - one for each option
     from birthright.cli.output import tell
     from birthright.operations.deliver import check_output
     from birthright.operations.requests import WaiveRequest
-    from birthright.operations.waive import entry_for, expiry_of, place_of_waivers
+    from birthright.operations.waive import (
+        NoPlaceError,
+        add_waiver,
+        entry_for,
+        entry_text,
+        expiry_of,
+        place_of_waivers,
+    )
     from birthright.times import now
-    from birthright.waivers.edit import NoPlaceError, add_waiver, entry_text
 
     file = place_of_waivers(waivers, workspace)
     check_output(file, "--waivers")

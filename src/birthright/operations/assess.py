@@ -1,20 +1,19 @@
 """A judged scan becomes a report: findings are waived, and compared with an earlier scan."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from birthright.errors import UsageError
 from birthright.findings.model import Document
 from birthright.findings.read import load_document
-from birthright.history.earlier import LAST, SavedScan, is_file
+from birthright.history.earlier import SavedScan, is_file
 from birthright.operations.judging import judge, load_scan
 from birthright.operations.requests import AssessRequest, WaiverChoice
 from birthright.operations.workspace import Workspace
 from birthright.policies.page import Page
 from birthright.reports.interface import Report
-from birthright.scans.record import load_info
 from birthright.settings import ScanSettings
-from birthright.waivers.apply import misfits, waive
+from birthright.waivers.apply import waive
 from birthright.waivers.file import DEFAULT, WaiverEntry, load_waivers
 
 
@@ -34,22 +33,6 @@ def waivers_of(choice: WaiverChoice, settings: ScanSettings) -> tuple[WaiverEntr
     if file is None:
         return () if choice.none else None
     return load_waivers(file)
-
-
-def check_since(workspace: Workspace, since: str | None) -> None:
-    """Refuse a scan or a file that is not there before anything is read. Raises UsageError, StoreError."""
-    if since is None or since == LAST:
-        return
-    if is_file(since):
-        load_document(Path(since).expanduser())
-    else:
-        load_info(workspace.store, since)
-
-
-def check_waivers(workspace: Workspace, waivers: Iterable[WaiverEntry] | None, pages: Iterable[Page]) -> None:
-    """Warn of waivers that can cover nothing, because of what their policy is about."""
-    for line in misfits(waivers or (), {page.id: page for page in pages}):
-        workspace.warn(line)
 
 
 def assess(scan: SavedScan, request: AssessRequest) -> Report:

@@ -5,13 +5,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from birthright.evidence.bundle import BundleRequest, BundleResult, make_bundle
-from birthright.evidence.signing import load_public_key
+from birthright.evidence.manifest import Manifest
+from birthright.evidence.signing import load_private_key, load_public_key
 from birthright.evidence.verifying import BundleVerification, verify_bundle
 from birthright.operations.assess import waivers_file
 from birthright.operations.requests import BundleChoice, WaiverChoice
 from birthright.operations.workspace import Workspace
+from birthright.policies.pack import load_pack
 from birthright.scans.record import scan_dir
 from birthright.waivers.file import load_waivers, read_waivers
+
+__all__ = ["bundle", "foreign_policies", "load_private_key", "verify", "waivers_bytes"]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +66,12 @@ def waivers_bytes(choice: WaiverChoice, workspace: Workspace) -> bytes | None:
 def verify(file: Path, public_key: Path | None = None) -> BundleVerification:
     """Check a bundle: digests, signature, and whether its facts give its findings. Raises UsageError."""
     return verify_bundle(file, load_public_key(public_key) if public_key else None)
+
+
+def foreign_policies(manifest: Manifest) -> list[str]:
+    """Name the policies that judged and are not this birthright's own."""
+    ours = {(page.id, page.sha256) for page in load_pack()}
+    return [line.id for line in manifest.policies if (line.id, line.sha256) not in ours]
 
 
 @contextmanager

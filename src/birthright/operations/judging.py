@@ -8,8 +8,9 @@ import msgspec
 from birthright.errors import StoreError, UsageError
 from birthright.findings.document import build_document, overrides_of
 from birthright.findings.model import Document
-from birthright.history.earlier import SavedScan
-from birthright.operations.requests import PolicyChoice
+from birthright.findings.read import load_document
+from birthright.history.earlier import LAST, SavedScan, is_file
+from birthright.operations.requests import AssessRequest, PolicyChoice
 from birthright.operations.workspace import Workspace
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.pack import choose, load_pack
@@ -18,6 +19,7 @@ from birthright.scans.record import LATEST, ScanInfo, load_info, scan_dir
 from birthright.scans.request import Judging
 from birthright.settings import Settings
 from birthright.times import now, parse_duration
+from birthright.waivers.apply import misfits
 
 
 def judging_of(choice: PolicyChoice, settings: Settings) -> Judging:
@@ -68,14 +70,44 @@ def pages_of(judging: Judging) -> list[Page]:
     return chosen
 
 
-def load_scan(workspace: Workspace, scan_id: str = LATEST, choice: PolicyChoice | None = None) -> SavedScan:
+def load_scan(
+    workspace: Workspace,
+    scan_id: str = LATEST,
+    choice: PolicyChoice | None = None,
+    assessing: AssessRequest | None = None,
+) -> SavedScan:
     """Find a saved scan and the pages that judge it; without a choice, as it was judged.
 
-    Raises UsageError, StoreError, PageError.
+    assessing: what is checked before it is judged. Raises UsageError, StoreError, PageError.
     """
     info = load_info(workspace.store, scan_id)
     judging = saved_judging(info) if choice is None else judging_for(workspace, info, choice)
-    return SavedScan(workspace.store, info, pages_of(judging), judging)
+    return SavedScan(workspace.store, info, checked_pages(workspace, judging, assessing), judging)
+
+
+def checked_pages(
+    workspace: Workspace, judging: Judging, assessing: AssessRequest | None = None
+) -> list[Page]:
+    """Load the pages; warn of waivers that can cover nothing, refuse an earlier scan that is not there.
+
+    Raises UsageError, PageError, StoreError.
+    """
+    pages = pages_of(judging)
+    if assessing is None:
+        return pages
+    for line in misfits(assessing.waivers or (), {page.id: page for page in pages}):
+        workspace.warn(line)
+    _check_since(workspace, assessing.since)
+    return pages
+
+
+def _check_since(workspace: Workspace, since: str | None) -> None:
+    if since is None or since == LAST:
+        return
+    if is_file(since):
+        load_document(Path(since).expanduser())
+    else:
+        load_info(workspace.store, since)
 
 
 def judge(scan: SavedScan, *, passes: bool | Collection[str] = False, evidence: bool = True) -> Document:

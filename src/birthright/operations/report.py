@@ -1,6 +1,7 @@
 """A saved scan, or a file of findings, once more: as a report, or pushed to where findings are kept."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -8,13 +9,16 @@ from birthright.errors import UsageError
 from birthright.findings.model import Document
 from birthright.findings.read import load_document
 from birthright.history.earlier import is_file
-from birthright.operations.assess import assess, assess_document, check_waivers
+from birthright.operations.assess import assess, assess_document
 from birthright.operations.judging import load_scan
 from birthright.operations.requests import AssessRequest, PolicyChoice
 from birthright.operations.workspace import Workspace
 from birthright.policies.pack import load_pack
 from birthright.policies.page import Page
 from birthright.reports.interface import Report
+
+if TYPE_CHECKING:
+    from birthright.delivery.security_hub import Pushed
 
 
 def report_of(
@@ -27,9 +31,15 @@ def report_of(
     """
     if is_file(source):
         return _from_file(source, policies, request, since_said=since_said)
-    scan = load_scan(workspace, source, policies)
-    check_waivers(workspace, request.waivers, scan.pages)
-    return assess(scan, request)
+    return assess(load_scan(workspace, source, policies, request), request)
+
+
+def push(report: Report, profile: str | None, region: str | None) -> "Pushed":
+    """Import the findings into Security Hub, and archive what is fixed. Raises ReadError, UsageError."""
+    from birthright.aws.session import AwsSession
+    from birthright.delivery.security_hub import push as pushed
+
+    return pushed(report, AwsSession(profile, region))
 
 
 def _from_file(source: str, policies: PolicyChoice, request: AssessRequest, *, since_said: bool) -> Report:

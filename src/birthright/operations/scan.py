@@ -12,12 +12,10 @@ import msgspec
 
 from birthright.errors import BirthrightError, UsageError
 from birthright.history.earlier import SavedScan
-from birthright.operations.assess import check_since, check_waivers
 from birthright.operations.choosing import check_choice, limits_of, scan_request
-from birthright.operations.judging import judging_for, judging_of, pages_of
+from birthright.operations.judging import checked_pages, judging_for, judging_of
 from birthright.operations.requests import AssessRequest, PolicyChoice, ScanChoice
 from birthright.operations.workspace import Workspace
-from birthright.policies.page import Page
 from birthright.scans.record import ScanInfo, find_unfinished, load_info, new_scan_id, scan_folder
 from birthright.scans.request import LiveAccount, ManyAccounts, ReportFiles, Resume, ScanRequest
 from birthright.times import now
@@ -62,7 +60,7 @@ def scan(
     read is kept whatever happens, and a warning says how to resume.
     Raises BirthrightError; UsageError where an event loop is running.
     """
-    pages = _checked(workspace, request, assessing)
+    pages = checked_pages(workspace, request.judging, assessing)
     if isinstance(request.source, ReportFiles):
         info = _read_files(workspace, request, request.source)
     else:
@@ -80,18 +78,10 @@ async def scan_async(
     watch: Watch = unwatched,
 ) -> SavedScan:
     """Do what `scan` does inside a running event loop."""
-    pages = _checked(workspace, request, assessing)
+    pages = checked_pages(workspace, request.judging, assessing)
     found: list[ScanInfo] = []
     await _read_into(found, workspace, request, watch)
     return SavedScan(workspace.store, found[0], pages, request.judging)
-
-
-def _checked(workspace: Workspace, request: ScanRequest, assessing: AssessRequest) -> list[Page]:
-    _ = workspace.store
-    pages = pages_of(request.judging)
-    check_waivers(workspace, assessing.waivers, pages)
-    check_since(workspace, assessing.since)
-    return pages
 
 
 async def _read_into(found: list[ScanInfo], workspace: Workspace, request: ScanRequest, watch: Watch) -> None:

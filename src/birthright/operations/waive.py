@@ -12,7 +12,10 @@ from birthright.operations.requests import WaiveRequest
 from birthright.operations.workspace import Workspace
 from birthright.times import parse_duration
 from birthright.waivers.apply import is_of_key, waive
+from birthright.waivers.edit import NoPlaceError, add_waiver, entry_text
 from birthright.waivers.file import DEFAULT, LONGEST, WaiverEntry, load_waivers, problems, wrong_text
+
+__all__ = ["NoPlaceError", "add_waiver", "entry_for", "entry_text", "expiry_of", "place_of_waivers"]
 
 _PREFIX = re.compile(r"[0-9a-f]{6,32}")
 _MOST = 5
