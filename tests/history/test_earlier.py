@@ -24,7 +24,8 @@ from birthright.scans.record import ScanInfo
 from birthright.scans.request import Judging
 from birthright.scans.store import FolderStore
 from birthright.scans.writer import save_scan
-from history_helpers import ACCOUNTS, BORN, PAGES, counts, facts, instant, saved, states
+from history_helpers import ACCOUNTS, BORN, PAGES, World, counts, facts, instant, saved, states
+from history_helpers import judged as scanned
 from policy_helpers import PAGE
 
 A = ACCOUNTS[0]
@@ -237,6 +238,35 @@ def test_a_chain_of_files_keeps_what_was_fixed(store: Shelf, tmp_path: Path) -> 
         written(found, tmp_path / f"{place}.json")
         since = past_of(None, str(tmp_path / f"{place}.json"))
     assert [(line.new, line.fixed) for line in found.history] == [(1, 0), (0, 1), (0, 0), (1, 0)]
+
+
+@pytest.mark.parametrize(
+    ("nights", "state", "first", "unread"),
+    [
+        (["active", "denied", "active"], "persisting", 0, [0, 1, 0]),
+        (["active", "denied", "denied", "active"], "persisting", 0, [0, 1, 1, 0]),
+        (["active", "denied", "none"], "fixed", 0, [0, 1, 0]),
+        (["active", "none", "denied", "active"], "new", 3, [0, 0, 0, 0]),
+    ],
+)
+def test_a_chain_of_files_remembers_what_one_night_could_not_see(
+    nights: list[str], state: str, first: int, unread: list[int], tmp_path: Path
+) -> None:
+    """A failure in an account that was denied is carried on until a scan sees the account again."""
+    file = tmp_path / "findings.json"
+    since, counted = Baseline(), []
+    for place, night in enumerate(nights):
+        how = "denied" if night == "denied" else "read"
+        world = World({ACCOUNTS[0]: how, ACCOUNTS[1]: "read"}, {(ACCOUNTS[0], "ann"): night})
+        found = compare(scanned(world, place), since)
+        assert found.changes
+        counted.append(found.changes.unread)
+        assert len(found.unread or ()) == found.changes.unread
+        written(found, file)
+        since = past_of(None, str(file))
+    one = next(one for one in (*found.findings, *found.fixed) if one.verdict == "fail")
+    assert (one.state, one.first_seen, counted) == (state, instant(first), unread)
+    assert [line.as_of for line in found.history] == [instant(place) for place in range(len(nights))]
 
 
 @pytest.mark.parametrize("what", ["scan.json", "access_keys"])

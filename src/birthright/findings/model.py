@@ -242,7 +242,8 @@ class Document(msgspec.Struct, frozen=True):
     time, so that they are never all there (`stream.py`). `accounts` is empty in documents that were written
     before it was added; `ous` also where the accounts' units are not known. `waivers` are all that were
     looked at. `changes` is None, and `fixed` (findings of the earlier scan) and `history` (oldest first, this
-    scan last) are empty, where nothing was compared.
+    scan last) are empty, where nothing was compared. `unread` holds earlier failures that this scan could not
+    see, for the next scan that is compared with this document; only where those came from a file.
     """
 
     schema: str
@@ -257,6 +258,7 @@ class Document(msgspec.Struct, frozen=True):
     changes: Changes | None = None
     fixed: tuple[Finding, ...] = ()
     history: tuple[PastScan, ...] = ()
+    unread: tuple[Finding, ...] | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         if isinstance(self.findings, list):

@@ -27,7 +27,7 @@ def _check_times(document: Document, path: Path) -> None:
     moments += [line.report_generated_at for line in document.coverage]
     moments += [past.as_of for past in document.history]
     moments += [document.changes.since_as_of] if document.changes else []
-    for finding in chain(document.findings, document.fixed):
+    for finding in chain(document.findings, document.fixed, document.unread or ()):
         moments += (finding.created_at, finding.user_created_at, finding.last_used_at, finding.first_seen)
         moments += (item.as_of for item in finding.evidence)
     if any(moment and moment.utcoffset() != timedelta(0) for moment in moments):

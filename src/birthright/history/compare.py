@@ -67,10 +67,12 @@ def compare(document: Document, past: Baseline) -> Document:
         firsts.append(first)
     findings: Collection[Finding] = Compared(document.findings, bytes(states), firsts)
     gone = timeline.gone()
-    fixed = tuple(sorted(_fixed(gone, past), key=order))
+    fixed = [msgspec.structs.replace(one, state="fixed") for one in _last_said(gone, past, fixed=True)]
+    unread = [msgspec.structs.replace(one, state=None) for one in _last_said(gone, past, fixed=False)]
     counts = Counter(states)
     baseline = _baseline(past, now)
-    told = {one.id for one in past.told}
+    # What a file carries on is of no scan: it has no id.
+    told = {"", *(one.id for one in past.told)}
     changes = Changes(
         since=baseline.id if baseline else None,
         since_as_of=baseline.as_of if baseline else None,
@@ -84,8 +86,12 @@ def compare(document: Document, past: Baseline) -> Document:
         document,
         findings=tuple(findings) if isinstance(document.findings, tuple) else findings,
         changes=changes,
-        fixed=fixed,
-        history=(*past.told, *(one for one in timeline.history(cut=past.cut) if one.id not in told)),
+        fixed=tuple(sorted(fixed, key=order)),
+        unread=tuple(sorted(unread, key=order)) or msgspec.UNSET,
+        history=(
+            *past.told,
+            *(one for one in timeline.history(cut=past.cut) if one.id not in told),
+        ),
     )
 
 
@@ -96,11 +102,14 @@ def _baseline(past: Baseline, now: Ledger) -> Header | None:
     return next((one.head for one in ledgers if past.named or one.read & ours), None)
 
 
-def _fixed(gone: list[VanishedFinding], past: Baseline) -> Iterator[Finding]:
-    """Give the findings that are fixed as the last scan that found them said them."""
-    for place in sorted({one.scan for one in gone if one.fixed}):
-        wanted = {one.fingerprint: one.first for one in gone if one.fixed and one.scan == place}
+def _last_said(gone: list[VanishedFinding], past: Baseline, *, fixed: bool) -> Iterator[Finding]:
+    """Give the failures that are fixed, or were not seen, as the last scan that found them said them.
+
+    Of those that were not seen only a file's: a store's scans are judged again next time.
+    """
+    some = [one for one in gone if one.fixed == fixed and (fixed or past.scans[one.scan].from_file)]
+    for place in sorted({one.scan for one in some}):
+        wanted = {one.fingerprint: one.first for one in some if one.scan == place}
         for finding in past.scans[place].document().findings:
             if finding.fingerprint in wanted and finding.verdict == "fail":
-                first = wanted.pop(finding.fingerprint)
-                yield msgspec.structs.replace(finding, state="fixed", first_seen=first)
+                yield msgspec.structs.replace(finding, first_seen=wanted.pop(finding.fingerprint))

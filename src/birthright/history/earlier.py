@@ -7,11 +7,14 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from birthright.errors import StoreError, UsageError
 from birthright.findings.document import build_document
 from birthright.findings.model import Document, PastScan
 from birthright.findings.read import load_document
 from birthright.history.ledger import Ledger, digest_of, keep_ledger, ledger_of, load_ledger
+from birthright.history.visibility import Visibility
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.page import Page
 from birthright.scans.record import INFO, ScanInfo, load_info, read_info, scan_folder
@@ -35,10 +38,11 @@ class SavedScan(NamedTuple):
 
 
 class EarlierScan(NamedTuple):
-    """An earlier scan: its ledger, and a way to its findings, without evidence."""
+    """An earlier scan: its ledger, and a way to its findings, without evidence unless they are of a file."""
 
     ledger: Ledger
     document: Callable[[], Document]
+    from_file: bool = False
 
 
 class Baseline(NamedTuple):
@@ -141,7 +145,7 @@ def _past_with_file(judged: SavedScan | None, file: Path, *, cache: bool) -> Bas
         raise UsageError(
             f"{file} is damaged: {error}", "write it with 'birthright scan --format json'"
         ) from error
-    this = EarlierScan(ledger, lambda: document)
+    this = EarlierScan(ledger, lambda: document, from_file=True)
     scans, cut = _look_back(judged, cache=cache) if judged else ((), False)
     others = [scan for scan in scans if scan.ledger.head.id != document.scan.id]
     older = [scan for scan in others if scan.ledger.head.as_of <= as_of]
@@ -150,7 +154,21 @@ def _past_with_file(judged: SavedScan | None, file: Path, *, cache: bool) -> Bas
     # What it says of itself stands where nothing older is looked at: it was compared once, too.
     known = {scan.ledger.head.id for scan in others}
     told = tuple(one for one in document.history if one.id not in known and one.as_of <= first)
-    return Baseline((*older, this, *newer), len(older), named=True, told=told, cut=cut or bool(told))
+    scans = (*older, *_carried(document), this)
+    return Baseline((*scans, *newer), len(scans) - 1, named=True, told=told, cut=cut or bool(told))
+
+
+def _carried(document: Document) -> Iterator[EarlierScan]:
+    """Give what a file's scan could not see as an earlier scan without a name, which saw nothing else."""
+    if document.unread and document.changes and document.changes.since_as_of:
+        at = document.changes.since_as_of
+        carried = msgspec.structs.replace(document, findings=document.unread)
+        ledger = ledger_of(carried)
+        sights = dict.fromkeys(
+            ledger.head.accounts, Visibility(whole=False, users_at=at, keys_at=at, report_at=None)
+        )
+        head = msgspec.structs.replace(ledger.head, id="", as_of=at, accounts=sights)
+        yield EarlierScan(Ledger(head, ledger.rows), lambda: carried, from_file=True)
 
 
 def _look_back(judged: SavedScan, *, cache: bool) -> tuple[tuple[EarlierScan, ...], bool]:
