@@ -105,6 +105,13 @@ def test_destinations_in_the_users_own_account(spec: str) -> None:
     vet(planned(used(), handover=spec), SETTINGS, None)
 
 
+def test_a_destination_that_is_not_known_here() -> None:
+    """A plan with a kind that this version does not have is refused before any key is looked at."""
+    plan = forged(planned(used(), handover="ssm:/x"), handover="vault:x")
+    with pytest.raises(UsageError, match="no kind of hand-over destination"):
+        vet(plan, SETTINGS, "vault:x")
+
+
 # The same, asked by the command
 
 
