@@ -1,6 +1,7 @@
 """The pages: those that come with birthright, and those in a folder of the user's own."""
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -13,17 +14,16 @@ from birthright.policies.page import Page, parse_page, read_page
 def load_pack(extra: Path | None = None, ids: Iterable[str] = ()) -> list[Page]:
     """Return the built-in pages and those of the folder `extra`, by id; with `ids` only these.
 
-    Reading a page costs 2 ms, so those that are not wanted are not read. Raises UsageError, PageError.
+    Reading a page costs 2 ms: each is read once, those not wanted never. Raises UsageError, PageError.
     """
-    built_in = {file.name.removesuffix(".md"): file for file in _built_in()}
+    built_in = [file.name.removesuffix(".md") for file in _folder().iterdir() if file.name.endswith(".md")]
     own = read_folder(extra) if extra else []
     for page in own:
         if page.id in built_in:
             _refuse_double(page, f"pack/{page.id}.md")
     wanted = set(ids)
     _check_known(wanted, {*built_in, *(page.id for page in own)})
-    files = [file for name, file in built_in.items() if not wanted or name in wanted]
-    pages = [parse_page(file.read_text("utf-8"), f"pack/{file.name}") for file in files]
+    pages = [_built_in_page(name) for name in built_in if not wanted or name in wanted]
     return _by_id([*pages, *(page for page in own if not wanted or page.id in wanted)])
 
 
@@ -47,9 +47,14 @@ def choose(pages: Sequence[Page], ids: Iterable[str]) -> list[Page]:
     return [page for page in pages if not wanted or page.id in wanted]
 
 
-def _built_in() -> list[Traversable]:
-    folder = resources.files("birthright.policies") / "pack"
-    return [file for file in folder.iterdir() if file.name.endswith(".md")]
+def _folder() -> Traversable:
+    return resources.files("birthright.policies") / "pack"
+
+
+@cache
+def _built_in_page(name: str) -> Page:
+    """Read a page that comes with birthright, once in a process."""
+    return parse_page((_folder() / f"{name}.md").read_text("utf-8"), f"pack/{name}.md")
 
 
 def _by_id(pages: Iterable[Page]) -> list[Page]:
