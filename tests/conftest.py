@@ -46,6 +46,15 @@ def own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(
+    scope="module", params=[1, *(pytest.param(number, marks=pytest.mark.slow) for number in (2, 3))]
+)
+def in_rounds(request: pytest.FixtureRequest) -> int:
+    """Run a property three times, twice of which only in `make test-slow`: its examples cost much each."""
+    number: int = request.param
+    return number
+
+
 def _environment(folder: Path, home: Path) -> dict[str, str]:
     places = {
         "HOME": "home",

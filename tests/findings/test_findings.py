@@ -242,7 +242,8 @@ def test_keys_without_ids_show_their_slot() -> None:
 ids = st.permutations(["AKIAEXAMPLE000000001", "AKIAEXAMPLE000000002", "AKIAEXAMPLE000000003"])
 
 
-@settings(max_examples=20, deadline=None)
+@pytest.mark.usefixtures("in_rounds")
+@settings(max_examples=7, deadline=None)
 @given(ids, st.lists(st.sampled_from(["Active", "Inactive", None]), min_size=3, max_size=3), st.booleans())
 def test_fingerprints_of_the_same_second(names: list[str], statuses: list[str | None], passes: bool) -> None:  # noqa: FBT001
     """Keys of one second are numbered: no two are equal, and order, ids and --all change no failure's."""

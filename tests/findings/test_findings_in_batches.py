@@ -136,11 +136,10 @@ def own(rule: str) -> Page:
     return parse_page(f"{head}```sql\n{rule}\n{rest[rest.index('```') :]}", "tiny.md")
 
 
-@pytest.mark.parametrize("_round", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3, 4))])
-@settings(max_examples=10, deadline=None)
+@pytest.mark.usefixtures("in_rounds")
+@settings(max_examples=13, deadline=None)
 @given(scans(), some_pages, st.integers(1, 12), st.booleans(), st.sampled_from(sorted(FORMATS)))
 def test_batches_change_nothing(
-    _round: int,
     tables: "dict[str, pa.Table]",
     pages: list[Page],
     batch_rows: int,
@@ -161,7 +160,8 @@ def test_batches_change_nothing(
     assert rendered(form, parts) == rendered(form, whole)
 
 
-@settings(max_examples=25, deadline=None)
+@pytest.mark.usefixtures("in_rounds")
+@settings(max_examples=9, deadline=None)
 @given(scans(), some_pages, st.integers(1, 12))
 def test_counts_are_those_of_the_findings(
     tables: "dict[str, pa.Table]", pages: list[Page], batch_rows: int

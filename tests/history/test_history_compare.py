@@ -203,8 +203,9 @@ def test_compared_documents_are_valid_json() -> None:
     assert (again.changes, again.fixed, again.history) == (document.changes, document.fixed, document.history)
 
 
+@pytest.mark.usefixtures("in_rounds")
 @given(st.integers(0, 2**64), st.integers(1, 6), st.integers(-1, 4))
-@settings(max_examples=25)
+@settings(max_examples=8)
 def test_a_plain_loop_agrees(seed: int, number: int, upto: int) -> None:
     """Keys made, deleted, disabled, not read; accounts denied, skipped, not asked; policies left out."""
     random = Random(seed)  # noqa: S311

@@ -281,8 +281,9 @@ def test_every_policy_has_an_oracle() -> None:
     assert ORACLES.keys() == PAGES.keys()
 
 
+@pytest.mark.usefixtures("in_rounds")
 @pytest.mark.parametrize("policy", sorted(ORACLES))
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=7, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_rule_agrees_with_plain_python(policy: str, data: st.DataObject) -> None:
     """For any facts, known or not, the SQL and the plain Python give each subject one verdict."""
@@ -292,7 +293,8 @@ def test_rule_agrees_with_plain_python(policy: str, data: st.DataObject) -> None
     assert judged(policy, found, overrides) == expected(policy, oracle, found, overrides)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.usefixtures("in_rounds")
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_facts_of_an_unknown_time_are_judged_at_both_ends(data: st.DataObject) -> None:
     """A verdict that is not the same at the earliest and at the latest time is unknown; others stay."""

@@ -206,10 +206,11 @@ def ask(iam: Any, action: str) -> object:  # noqa: ANN401
 ACTIONS = ("list_access_keys", "list_users", "generate_credential_report", "get_credential_report")
 
 
+@pytest.mark.usefixtures("in_rounds")
 @given(
     steps=st.lists(st.tuples(st.integers(0, 1), st.sampled_from([*ACTIONS, "switch", "wait"])), max_size=12)
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_forgetting_is_not_seen(steps: list[tuple[int, str]]) -> None:
     """Whatever is read, changed and waited for, a sandbox that forgets answers as one that does not."""
     pair = Pair()

@@ -70,7 +70,8 @@ def pair(
         journal.close()
 
 
-@settings(max_examples=50)
+@pytest.mark.usefixtures("in_rounds")
+@settings(max_examples=17)
 @given(names=st.tuples(_words, _words, _words).map(list), actions=_actions)
 def test_both_databases_tell_the_same(
     pair: tuple[Journal, ...], names: list[str], actions: list[Any]

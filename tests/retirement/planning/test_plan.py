@@ -308,7 +308,8 @@ def holds(item: Item, given_: list[Finding], terms: Terms) -> bool:
     )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.usefixtures("in_rounds")
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(findings(), max_size=6), st.sampled_from([0, 1, 90, 400]), st.integers(1, 3), st.integers(0, 9)
 )
