@@ -19,7 +19,8 @@ from birthright.facts.model import Account, AccountFacts, Coverage, Status
 from birthright.fleet.account_access import AccountAccess
 from birthright.fleet.target import Target
 from birthright.scans.request import ConcurrencyLimits, ManyAccounts, ReadOptions
-from birthright.sources.account import AccountIdentity, AccountResult, SharedLimits, collect
+from birthright.sources.account import AccountIdentity, AccountResult, collect
+from birthright.sources.calls import SharedLimits
 
 # Refused credentials among them: if they are our own, the next attempt finds that out.
 _PASSING = (AnswerError, ThrottledError, CredentialsError)
