@@ -1,4 +1,4 @@
-"""How fast one account is asked: as fast as it answers, and no faster once it says `Throttling`.
+"""How fast one account is called: as fast as it answers, and no faster once it answers `Throttling`.
 
 Two limits work together. The window bounds the calls in flight and grows with every answer. The rate
 bounds the calls a second, once AWS has refused for the first time (`birthright/aws/rate.py`).
@@ -28,10 +28,10 @@ class Pacer:
         self._rate = Rate(clock)
 
     async def enter(self) -> float:
-        """Wait for a place and for the rate; return the moment at which the call was let go.
+        """Wait for a place and for the rate; return the moment at which the call was admitted.
 
         Every `enter` that returns is followed by one `leave`. The moment is that of the decision, not of
-        waking up: a call let go just before a refusal was seen is one of the same crowd.
+        waking up: a call admitted just before a refusal was seen belongs to the same burst.
         """
         if self._waiting or not self._admit():
             return await self._queue()
@@ -50,7 +50,7 @@ class Pacer:
             self._window = min(self._window + _GROW, float(self.limit))
 
     def throttled(self, left_at: float) -> None:
-        """Note a refusal of a call that left at that moment; one crowd of refusals slows down once."""
+        """Note a refusal of a call that left at that moment; one burst of refusals slows down once."""
         first = self._rate.is_unlimited
         if self._rate.throttled(left_at) and first:
             self._window = max(1.0, self._window / 2)
@@ -67,10 +67,10 @@ class Pacer:
         return True
 
     async def _queue(self) -> float:
-        """Wait for one's turn; who is cancelled with a place in hand passes it on."""
+        """Wait in line; a call that is cancelled with a place in hand passes it on."""
         turn: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
-        # Whoever made the queue wait may be the rate: then nobody in flight will wake it.
+        # If the rate made the queue wait, no call in flight will wake it.
         self._wake()
         try:
             return await turn
@@ -80,7 +80,7 @@ class Pacer:
             raise
 
     def _wake(self) -> None:
-        """Let go, in order, who may go."""
+        """Admit, in order, those that may go."""
         while self._waiting:
             if self._waiting[0].done():  # cancelled while it waited
                 self._waiting.popleft()

@@ -1,7 +1,7 @@
 """AWS's own time.
 
 Waits of days are measured by it, and last uses are compared with it: a machine whose clock is wrong
-must not cut a quarantine short. IAM tells its time in the `Date` header of every answer.
+must not cut a quarantine short. IAM sends its time in the `Date` header of every answer.
 """
 
 import threading
@@ -34,19 +34,19 @@ class AwsClock:
             return self._now()
 
     def observe(self, date: str) -> None:
-        """Take AWS's time from a `Date` header; one that cannot be read says nothing."""
+        """Take AWS's time from a `Date` header; one that cannot be parsed is ignored."""
         try:
-            told = parsedate_to_datetime(date)
+            stated = parsedate_to_datetime(date)
             # HTTP's dates are UTC; without a zone Python would take it for this machine's.
-            told = told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
+            stated = stated.astimezone(UTC) if stated.tzinfo else stated.replace(tzinfo=UTC)
         except (ValueError, OverflowError):
             return
         with self._guard:
             present = self._now()
-            if abs(told - present) > _ABSURD:
+            if abs(stated - present) > _ABSURD:
                 return
-            if told > present or present - told > APART:
-                self._at, self._since = told, self._ticks()
+            if stated > present or present - stated > APART:
+                self._at, self._since = stated, self._ticks()
 
     def _now(self) -> datetime:
         return self._at + timedelta(seconds=self._ticks() - self._since)

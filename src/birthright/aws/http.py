@@ -20,7 +20,7 @@ _CONTINUE, _OK = 100, 200
 
 
 class ConnectionLostError(AnswerError):
-    """The connection broke before the whole answer was here; asking again may help."""
+    """The connection broke before the whole answer arrived; a retry may help."""
 
 
 class TimedOutError(ConnectionLostError):
@@ -168,7 +168,7 @@ class _Connection(asyncio.Protocol):
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more can be asked here."""
+        """Whether no further request can be sent."""
         return self._transport is None or self._transport.is_closing()
 
     async def exchange(self, request: bytes) -> Response:
@@ -221,7 +221,7 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes came in."""
         if self._answer is None or self._answer.done():
-            self.abort()  # nobody asked: what comes next could be taken for another request's answer
+            self.abort()  # unsolicited: what comes next could be taken for another request's answer
             return
         self.has_answered = True
         try:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 
 def own_keys(profile: str | None) -> Iterator[str]:
-    """Name the long-lived keys that this environment would run with, as far as files and variables tell.
+    """Name the long-lived keys that this environment would run with, as far as files and variables show.
 
-    A role has none, but the profile it is taken on from may. What cannot be read is left out; what is
+    A role has none, but the profile it is assumed from may. What cannot be read is left out; what is
     in use right now, `apply` knows for certain.
     """
     import botocore.exceptions

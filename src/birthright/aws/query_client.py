@@ -38,7 +38,7 @@ class QueryClient:
     """Calls one service with one user's credentials. `calls` and `refused` count requests by action.
 
     `digests` holds the SHA-256 of each result that came, by action, as it stands in the answer.
-    `pacer` is the account's own; `gate` is passed last, so that a slow account holds up nobody at it.
+    `pacer` is the account's own; `gate` is passed last, so that a slow account delays no other at it.
     """
 
     def __init__(self, session: Session, service: str, pacer: Pacer, gate: Gate = OPEN) -> None:
@@ -53,7 +53,7 @@ class QueryClient:
         self.digests: defaultdict[str, list[bytes]] = defaultdict(list)
 
     async def call(self, action: str, **parameters: str) -> ET.Element:
-        """Ask once, however many requests that takes; return the `<ActionResult>` element.
+        """Make one call, however many requests that takes; return the `<ActionResult>` element.
 
         Raises AccessDeniedError, CredentialsError, ThrottledError, AnswerError, or ReadError whose `code` is
         AWS's. The retry budget is per call: 5 failures, 2 of them because nothing came for a minute, and 25
@@ -82,7 +82,7 @@ class QueryClient:
         self._pool.close()
 
     async def _once(self, action: str, body: bytes) -> ET.Element:
-        # Renewing credentials may take a while: nobody else's place is kept meanwhile.
+        # Renewing credentials may take a while: no place is held meanwhile.
         credentials = await self._session.credentials()
         left_at = await self._pacer.enter()
         try:
@@ -128,7 +128,7 @@ class QueryClient:
         return response
 
     async def _back_off(self, tries: int) -> None:
-        """Pause before asking again: doubling, with full jitter so that callers do not march in step."""
+        """Pause before a retry: doubling, with full jitter so that callers do not march in step."""
         await asyncio.sleep(_jitter.uniform(0.0, min(_LONGEST_PAUSE, 0.1 * 2**tries)))
 
 
@@ -136,7 +136,7 @@ def _read(action: str, response: Response) -> ET.Element:
     try:
         root = ET.fromstring(response.body)  # noqa: S314  expat bounds entity expansion
     except (ET.ParseError, ValueError, LookupError) as error:
-        # An encoding that nobody knows is a LookupError, one that cannot be had a ValueError.
+        # An unknown encoding is a LookupError, one that is not available a ValueError.
         raise _no_document(action, response, error) from None
     _drop_namespaces(root)
     if response.status != 200:  # noqa: PLR2004  HTTP's "OK"
@@ -156,7 +156,7 @@ def _digest(action: str, body: bytes) -> bytes:
 
 
 def _no_document(action: str, response: Response, error: Exception) -> ReadError:
-    """Say what an answer is that AWS did not write, or not to the end."""
+    """Return the error for an answer that AWS did not write, or not completely."""
     if response.status in {429, 503}:
         return ThrottledError(f"{action}: HTTP {response.status}")
     if response.status == 407:  # noqa: PLR2004  HTTP's "proxy authentication required"

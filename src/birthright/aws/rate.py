@@ -1,4 +1,4 @@
-"""How many calls a second one account takes, found by asking.
+"""How many calls a second one account accepts, found by trial.
 
 There is no limit until AWS refuses for the first time. From then on:
 

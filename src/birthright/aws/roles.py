@@ -1,6 +1,6 @@
-"""Many accounts through one user's configuration: takes on a role in each, and lends everybody one pool.
+"""Many accounts through one user's configuration: assumes a role in each, and shares one pool.
 
-Every account's IAM is asked at the same host, so connections (and their TLS) are made once and not ten
+Every account's IAM is called at the same host, so connections (and their TLS) are made once and not ten
 thousand times. A role's credentials are renewed well before they end.
 """
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     from birthright.aws.http import Pool, Response
 
-# AWS allows 600 a second in an account and Region, for everybody in it; this many at a time is less.
+# AWS allows 600 a second in an account and Region, for all its callers; this many at a time is less.
 _ASSUMING = 48
 _RENEW_EARLY = timedelta(minutes=5)
 _CREDENTIALS = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
 
 
 class LentPool:
-    """A pool that many use; it is its owner's to close."""
+    """A shared pool, which only its owner closes."""
 
     def __init__(self, pool: "Pool") -> None:
         self._pool = pool
@@ -67,14 +67,14 @@ class Roles:
         return RoleSession(self, arn or role_arn(partition, account_id, role or self._role.name))
 
     def sts(self) -> QueryClient:
-        """Return a client that asks STS with the user's own credentials, at the pace of all that do."""
+        """Return a client that calls STS with the user's own credentials, at a shared pace."""
         return QueryClient(self.own, "sts", self._pacer, self._gate)
 
     async def assume(self, sts: QueryClient, role_arn: str) -> tuple[Credentials, datetime]:
-        """Take on a role; return its credentials and when they end (UTC).
+        """Assume a role; return its credentials and when they expire (UTC).
 
-        Raises AccessDeniedError if the role does not let us in or is not there, CredentialsError if our own
-        credentials are no good, or ReadError.
+        Raises AccessDeniedError if the role does not exist or does not trust the caller, CredentialsError if
+        the caller's own credentials are refused, or ReadError.
         """
         parameters = {name: str(value) for name, value in self._role.parameters().items()}
         try:
@@ -103,7 +103,7 @@ class Roles:
 
 
 class _Borrowed:
-    """The user's own credentials, with the pools and endpoints of everybody."""
+    """The user's own credentials, with the shared pools and endpoints."""
 
     def __init__(self, session: AwsSession, roles: Roles) -> None:
         self.credentials = session.credentials
@@ -112,7 +112,7 @@ class _Borrowed:
 
 
 class RoleSession:
-    """One account through a role, which is taken on when its credentials are first needed.
+    """One account through a role, which is assumed when its credentials are first needed.
 
     `sts` counts what that cost.
     """
@@ -140,14 +140,14 @@ class RoleSession:
         return self._credentials is None or self._renew_at is None or now() >= self._renew_at
 
     async def _renew(self) -> None:
-        asked_at = now()
+        requested_at = now()
         self._credentials, ends_at = await self._roles.assume(self.sts, self._arn)
-        if ends_at <= asked_at:
+        if ends_at <= requested_at:
             raise CredentialsError(
                 "the role's credentials seem to have expired already", "set this machine's clock"
             )
         # Short-lived ones are renewed after half of their time.
-        self._renew_at = ends_at - min(_RENEW_EARLY, (ends_at - asked_at) / 2)
+        self._renew_at = ends_at - min(_RENEW_EARLY, (ends_at - requested_at) / 2)
 
 
 def _read_credentials(result: Element) -> tuple[Credentials, datetime]:

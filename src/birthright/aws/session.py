@@ -1,4 +1,4 @@
-"""Who asks, and where: the user's ordinary AWS configuration, resolved by botocore.
+"""Whose credentials, and which endpoint: the user's ordinary AWS configuration, resolved by botocore.
 
 Profiles, SSO, credential processes, assumed roles, instance roles, AWS_ENDPOINT_URL and its kin all mean
 here what they mean to the AWS CLI. Only credentials and addresses come from botocore; its clients are not
@@ -28,7 +28,7 @@ from birthright.secret import Secret
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """Where a service is asked, and the region and name its requests are signed for."""
+    """Where a service is called, and the region and name its requests are signed for."""
 
     url: str
     scope: CredentialScope
@@ -43,17 +43,17 @@ class PoolLike(Protocol):
         """Send one POST and read its answer."""
 
     def close(self) -> None:
-        """Be done with it."""
+        """Close the connections."""
 
 
 class Session(Protocol):
-    """Who asks, and where: a user's own configuration, or a role taken on."""
+    """Whose credentials, and which endpoint: a user's own configuration, or an assumed role."""
 
     async def credentials(self) -> Credentials:
         """Return what to sign with now."""
 
     def endpoint(self, service: str) -> Endpoint:
-        """Return where a service is asked."""
+        """Return where a service is called."""
 
     def pool(self, endpoint: Endpoint) -> PoolLike:
         """Return connections to an endpoint."""
@@ -88,7 +88,7 @@ class AwsSession:
     async def credentials(self) -> Credentials:
         """Return what to sign with now; what expires is renewed first. Raises CredentialsError, ReadError.
 
-        Renewing asks the network, a process or a file, so it happens in a thread.
+        Renewing uses the network, a process or a file, so it happens in a thread.
         """
         provider = self._provider
         if not isinstance(provider, RefreshableCredentials):
@@ -110,7 +110,7 @@ class AwsSession:
                     "look at --region, AWS_REGION and ~/.aws/config",
                 )
             rules = loader.load_service_model(service, "endpoint-rule-set-1")
-            wanted = self._wishes(region, fips=fips, url=_checked(configured) if configured else None)
+            wanted = self._parameters(region, fips=fips, url=_checked(configured) if configured else None)
             known = {name: value for name, value in wanted.items() if name in rules["parameters"]}
             found = EndpointProvider(rules, partitions).resolve_endpoint(**known)
         schemes = found.properties.get("authSchemes") or [{}]
@@ -134,16 +134,16 @@ class AwsSession:
             self._credentials = Credentials(frozen.access_key, Secret(frozen.secret_key), token)
         return self._credentials
 
-    def _wishes(self, region: str, *, fips: bool, url: str | None) -> dict[str, object]:
-        """Return what the rules of AWS's endpoints ask for."""
-        ask = self._botocore.get_config_variable
-        wishes: dict[str, object] = {
+    def _parameters(self, region: str, *, fips: bool, url: str | None) -> dict[str, object]:
+        """Return the parameters of AWS's endpoint rules."""
+        setting = self._botocore.get_config_variable
+        parameters: dict[str, object] = {
             "Region": region,
-            "UseFIPS": fips or bool(ask("use_fips_endpoint")),
-            "UseDualStack": bool(ask("use_dualstack_endpoint")),
-            "UseGlobalEndpoint": not url and ask("sts_regional_endpoints") == "legacy",
+            "UseFIPS": fips or bool(setting("use_fips_endpoint")),
+            "UseDualStack": bool(setting("use_dualstack_endpoint")),
+            "UseGlobalEndpoint": not url and setting("sts_regional_endpoints") == "legacy",
         }
-        return {**wishes, "Endpoint": url} if url else wishes
+        return {**parameters, "Endpoint": url} if url else parameters
 
     def configured_endpoint(self, service: str) -> str | None:
         """Return the endpoint that the user's configuration names for a service, if it names one."""

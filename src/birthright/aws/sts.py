@@ -1,4 +1,4 @@
-"""What STS is asked beside roles: who is calling."""
+"""Who is calling, as STS says."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""How fast one account is asked by several threads: freely, until AWS says `Throttling`; then at a rate.
+"""How fast several threads call one account: freely, until it answers `Throttling`; then at a rate.
 
 One thread at a time waits for the next moment, the others for it: what a refusal changes holds for all.
 """
@@ -43,7 +43,7 @@ class ThreadPacer:
             self._rate.answered()
 
     def throttled(self, left_at: float) -> None:
-        """Note a refusal of a call that was let go at that moment; one crowd of them slows down once."""
+        """Note a refusal of a call that was admitted at that moment; one burst of them slows down once."""
         with self._guard:
             self.refused += 1
             self._rate.throttled(left_at)

@@ -49,7 +49,7 @@ class AccountAccess:
     async def probe(self, entered: Target | None) -> None:
         """Check that AWS answers: GetCallerIdentity, and for `entered`, an account that was entered before.
 
-        Raises ReadError if there is no answer, CredentialsError if the caller's credentials are no good.
+        Raises ReadError if there is no answer, CredentialsError if the caller's credentials are refused.
         """
         if self._roles is None:
             if entered is not None:

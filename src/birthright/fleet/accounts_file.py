@@ -44,17 +44,17 @@ def load_accounts(path: Path) -> tuple[Target, ...]:
     found: dict[str, str] = {}
     accounts = []
     for place, fields in rows:
-        asked = _asked(fields, f"{path}: {place}")
-        before = found.setdefault(asked.account.account_id, place)
+        target = _target(fields, f"{path}: {place}")
+        before = found.setdefault(target.account.account_id, place)
         if before != place:
-            raise UsageError(f"{path}: {place}: {asked.account.account_id} is in {before} already")
-        accounts.append(asked)
+            raise UsageError(f"{path}: {place}: {target.account.account_id} is in {before} already")
+        accounts.append(target)
     if not accounts:
         raise UsageError(f"{path} names no account", _HINT)
     return tuple(accounts)
 
 
-def _asked(fields: Mapping[str, object], where: str) -> Target:
+def _target(fields: Mapping[str, object], where: str) -> Target:
     """Check one row."""
     account_id = _cell(fields, "id", where)
     if not is_account_id(account_id):
@@ -73,7 +73,7 @@ def _asked(fields: Mapping[str, object], where: str) -> Target:
 
 
 def _state(fields: Mapping[str, object]) -> str | None:
-    """Find Organizations' word; a column of that name may also hold something of somebody's own."""
+    """Find Organizations' state; a column of that name may also hold something else."""
     words = (fields.get("state"), fields.get("status"))
     return next((word for word in words if isinstance(word, str) and word in _STATES), None)
 

@@ -19,7 +19,7 @@ from birthright.text import printable
 _TAG = "tag:"
 _KINDS = "it takes an account id, a name such as 'team-*', or tag:KEY=VALUE"
 
-# Tells the tags of accounts, by account id and then by tag key.
+# Returns the tags of accounts, by account id and then by tag key.
 Tags = Callable[[Sequence[str]], Mapping[str, Mapping[str, str]]]
 
 
@@ -62,7 +62,7 @@ class AccountFilter:
         return bool(self._include.ids or self._exclude.ids)
 
     def of(self, accounts: Iterable[Account], tags: Tags) -> list[Account]:
-        """Return the chosen accounts in their order; `tags` is asked at most once, of the undecided ones."""
+        """Return the chosen accounts in their order; `tags` is called at most once, for the undecided."""
         accounts = list(accounts)
         decided = {account.account_id: self._plainly(account) for account in accounts}
         undecided = [account_id for account_id, chosen in decided.items() if chosen is None]
@@ -80,7 +80,7 @@ class AccountFilter:
                     raise UsageError(f"{option} {account_id}: there is no such account in {where}")
 
     def _plainly(self, account: Account) -> bool | None:
-        """Decide without tags; None if only they can tell."""
+        """Decide without tags; None if only they can decide."""
         if self._exclude.match_plainly(account):
             return False
         included = self._all or self._include.match_plainly(account)
@@ -97,7 +97,7 @@ class AccountFilter:
 def is_open(account: Account) -> bool:
     """Whether an account is to be read: it is active, or its state is not known.
 
-    A word that Organizations has never used yet counts as not known: coverage then tells what came of it.
+    A state that Organizations does not use yet counts as unknown: coverage then shows the outcome.
     """
     return account.state not in CLOSED_STATES
 

@@ -1,4 +1,4 @@
-"""How far a scan of many accounts has come; whoever shows it looks here."""
+"""How far a scan of many accounts is, for whatever shows it."""
 
 from dataclasses import dataclass
 

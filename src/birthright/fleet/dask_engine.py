@@ -1,6 +1,6 @@
 """A scan of many accounts shared among processes or machines, by Dask.
 
-A task is a batch of accounts. It carries no credentials: a worker uses its own, and takes on the same role in
+A task is a batch of accounts. It carries no credentials: a worker uses its own, and assumes the same role in
 each account. Its part is named after its accounts and counts once, so a task that runs twice, because its
 worker was lost or believed to be, does no harm.
 """
@@ -216,7 +216,7 @@ async def workers_at(where: str) -> "AsyncIterator[Client]":
 
 
 async def _local_cluster(dask: Any, workers: int) -> Any:  # noqa: ANN401 - a module, its class
-    # Workers run what they are sent: on this machine, too, nobody but us may send them anything.
+    # Workers run what they are sent: no other user of this machine may send them anything.
     with _not_interrupted():
         return await dask.LocalCluster(
             n_workers=workers,

@@ -1,4 +1,4 @@
-"""Gives a scan's accounts as they become known: from Organizations, a file, profiles, or an earlier run."""
+"""Lists a scan's accounts as they become known: from Organizations, a file, profiles, or an earlier run."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
@@ -71,29 +71,29 @@ class Listing:
 
     def _from_file(self, path: Path) -> Batch:
         listed = load_accounts(path)
-        chosen = {a.account_id for a in self._choice.of([asked.account for asked in listed], _no_tags)}
-        self._choice.check_ids({asked.account.account_id for asked in listed}, str(path))
-        return self._batch([asked for asked in listed if asked.account.account_id in chosen])
+        chosen = {a.account_id for a in self._choice.of([one.account for one in listed], _no_tags)}
+        self._choice.check_ids({one.account.account_id for one in listed}, str(path))
+        return self._batch([one for one in listed if one.account.account_id in chosen])
 
     async def _from_profiles(self) -> Batch:
         found = await asyncio.gather(*(self._of_profile(name) for name in self._wanted.profiles))
-        asked = [one for one in found if isinstance(one, Target)]
+        targets = [one for one in found if isinstance(one, Target)]
         first: dict[str, str | None] = {}
-        for one in asked:
+        for one in targets:
             other = first.setdefault(one.account.account_id, one.profile)
             if other != one.profile:
                 account = one.account.account_id
                 raise UsageError(f"profiles {other} and {one.profile} are both of account {account}")
         self._choice.check_ids(first, "these profiles")
-        chosen = self._choice.of([one.account for one in asked], _no_tags)
-        batch = self._batch([one for one in asked if one.account in chosen])
+        chosen = self._choice.of([one.account for one in targets], _no_tags)
+        batch = self._batch([one for one in targets if one.account in chosen])
         failed = tuple(one for one in found if isinstance(one, AccountFacts))
         return Batch(batch.targets, batch.skipped + failed)
 
     async def _of_profile(self, name: str) -> Target | AccountFacts:
-        """Find out whose profile this is; one without usable credentials is an account nobody could read."""
+        """Find out which account a profile is of; without usable credentials it is an account that failed."""
         try:
-            # Making it may run a program or ask the network: others go on meanwhile.
+            # This may run a program or use the network: the other profiles continue meanwhile.
             roles = Roles(await asyncio.to_thread(AwsSession, name, self._region), Role())
             try:
                 caller = await roles.caller()
@@ -109,7 +109,7 @@ class Listing:
 
     async def _from_organization(self) -> AsyncIterator[Batch]:
         if self._session is None:
-            raise CredentialsError("there are no AWS credentials to ask Organizations with")
+            raise CredentialsError("there are no AWS credentials to call Organizations with")
         organization = Organization(self._session)
         walk = asyncio.create_task(asyncio.to_thread(organization.tree))
         try:
@@ -118,12 +118,12 @@ class Listing:
                 yield await self._chosen(organization, accounts, within)
             self._place(await _as_far_as_known(walk))
         finally:
-            # Whoever stops early must not wait for the walk to end by itself.
+            # A caller that stops early must not wait for the walk to end by itself.
             organization.close()
             await asyncio.gather(walk, return_exceptions=True)
 
     async def _pages(self, organization: Organization) -> AsyncIterator[Sequence[Account]]:
-        """Yield the pages; all at once where an id was named, so that a wrong one is told first."""
+        """Yield the pages; all at once where an id was named, so that a wrong one is reported first."""
         pages = organization.pages()
         if not self._choice.names_ids:
             while (page := await asyncio.to_thread(next, pages, None)) is not None:
@@ -140,11 +140,11 @@ class Listing:
         chosen = await asyncio.to_thread(self._choice.of, there, organization.tags)
         return self._batch([Target(account) for account in chosen])
 
-    def _batch(self, asked: Sequence[Target]) -> Batch:
-        self.all += [one.account for one in asked]
-        closed = [one.account for one in asked if not is_open(one.account)]
+    def _batch(self, targets: Sequence[Target]) -> Batch:
+        self.all += [one.account for one in targets]
+        closed = [one.account for one in targets if not is_open(one.account)]
         lines = tuple(skipped(account, self._partition, self._as_of) for account in closed)
-        return Batch(tuple(one for one in asked if is_open(one.account)), lines)
+        return Batch(tuple(one for one in targets if is_open(one.account)), lines)
 
     def _place(self, tree: Tree) -> None:
         self.all = [tree.placed(account) for account in self.all]

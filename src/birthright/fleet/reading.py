@@ -1,6 +1,6 @@
 """Reads accounts, many at a time: decides when each is read, and leaves how to `sources/account.py`.
 
-A slow account holds up nobody: accounts wait for their own AWS to slow down before they take a place among
+A slow account delays no other: accounts wait for their own AWS to slow down before they take a place among
 the calls in flight, and while AWS makes an account's report another takes its place at work.
 """
 
@@ -32,7 +32,7 @@ Keep = Callable[[Target, AccountFacts], Awaitable[None]]
 
 
 class WorkerSlots:
-    """Lets so many accounts work at a time; who waits for AWS lends its place to another."""
+    """Limits how many accounts are read at a time; one that waits for AWS lends its place to another."""
 
     def __init__(self, limits: ConcurrencyLimits) -> None:
         self._places = asyncio.Semaphore(limits.working)
@@ -52,7 +52,7 @@ class WorkerSlots:
         self._begun.release()
 
     async def pause(self, seconds: float) -> None:
-        """Sleep without a place; whoever comes back goes before accounts that have not begun."""
+        """Sleep without a place; an account that returns goes before those that have not begun."""
         self._places.release()
         try:
             await asyncio.sleep(seconds)
@@ -105,7 +105,7 @@ class Reader:
         self._budget = Budget()
 
     async def read(self, target: Target) -> AccountFacts:
-        """Read an account; what passes is tried again. Raises CredentialsError: the caller's are no good."""
+        """Read an account; passing failures are retried. Raises CredentialsError for the caller's own."""
         self._budget.begin()
         attempt = 1
         while True:

@@ -69,7 +69,7 @@ class Fleet:
     async def read(self, engine: Engine | None = None) -> None:
         """Read every account that is not read yet, in this process unless `engine` reads elsewhere.
 
-        Raises CredentialsError if the caller's credentials are no good (any more), another ReadError in an
+        Raises CredentialsError if the caller's credentials are refused or have expired, a ReadError in an
         outage, a ReadError or UsageError if the accounts cannot be listed, StoreError. What was read until
         then is kept.
         """

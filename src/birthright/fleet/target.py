@@ -1,10 +1,10 @@
-"""One account as a scan is asked about it: which it is, and how to get in."""
+"""One account that a scan reads: which it is, and how to enter it."""
 
 import msgspec
 
 from birthright.facts.model import Account
 
-# Organizations' words for an account that nobody can work in.
+# Organizations' states of an account that cannot be used.
 CLOSED_STATES = frozenset({"PENDING_ACTIVATION", "SUSPENDED", "PENDING_CLOSURE", "CLOSED"})
 
 

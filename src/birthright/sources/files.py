@@ -181,7 +181,7 @@ def _owned(users: tuple[_U, ...], account_id: str) -> tuple[_U, ...]:
 
 
 def _agreed(key: ListedKey, row: ReportUser | None) -> ListedKey:
-    """Forget a status that the report contradicts: nobody knows which of the two is newer."""
+    """Forget a status that the report contradicts: which of the two is newer is unknown."""
     slots = [slot for slot in row.slots if slot.last_rotated == key.created_at] if row else []
     active = key.status == ACTIVE
     if slots and all(slot.active is not None and slot.active != active for slot in slots):

@@ -72,7 +72,7 @@ async def credential_report(
 
 
 async def _made_and_fetched(iam: QueryClient, states: list[str], pause: Pause) -> FetchedReport:
-    """Ask until AWS has a report; `states` takes what it says meanwhile."""
+    """Poll until AWS has a report; `states` takes the last state."""
     seconds = _FIRST_PAUSE
     while True:
         state = (await iam.call("GenerateCredentialReport")).findtext("State")

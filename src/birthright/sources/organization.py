@@ -1,6 +1,6 @@
 """AWS Organizations: which accounts there are, in which state, and where in the tree they stand.
 
-Asked through botocore's client: it is slow, but its calls are few.
+Called through botocore's client: it is slow, but the calls are few.
 `READS` is also where least privilege comes from: `birthright permissions --for org` prints exactly these.
 """
 
@@ -113,14 +113,14 @@ class Tree(msgspec.Struct, frozen=True):
 
 
 class Organization:
-    """The organization of a session's account. Any thread may ask; `close` it in the end.
+    """The organization of a session's account. Any thread may use it; `close` it at the end.
 
     Every method raises UsageError if the account is in no organization, AccessDeniedError (the
-    management account and delegated administrators only may ask), or another ReadError.
+    management account and delegated administrators only may call it), or another ReadError.
     """
 
     def __init__(self, session: AwsSession) -> None:
-        # Wrong regions and addresses are told in the same words as for all other reads.
+        # Wrong regions and addresses are reported in the same words as for all other calls.
         endpoint = session.endpoint("organizations")
         config = Config(
             retries={"total_max_attempts": 1},
@@ -135,14 +135,14 @@ class Organization:
         self._closed = threading.Event()
 
     def close(self) -> None:
-        """Close the connections. Whoever still asks in another thread ends with a ReadError, soon."""
+        """Close the connections. A call in another thread soon ends with a ReadError."""
         self._closed.set()
         self._client.close()
 
     def pages(self) -> Iterator[tuple[Account, ...]]:
         """Yield all accounts, each once, in pages as they come; their OUs are not known yet.
 
-        No page is empty: where AWS's is, the next one is asked for.
+        No page is empty: where AWS's is, the next one is fetched.
         """
         seen: set[str] = set()
         for page in self._pages("ListAccounts", "Accounts", MaxResults=_PAGE_SIZE):
@@ -217,7 +217,7 @@ class Organization:
         try:
             return list(threads.map(ask, names))
         finally:
-            # Not waited for: after an error or Ctrl-C nobody wants their answers.
+            # Not waited for: after an error or Ctrl-C their answers are not needed.
             threads.shutdown(wait=False, cancel_futures=True)
 
     def _all(self, operation: str, field: str, **parameters: object) -> list[dict[str, Any]]:
@@ -228,7 +228,7 @@ class Organization:
         following: dict[str, str] = {}
         followed: set[str] = set()
         for _ in range(_MOST_PAGES):
-            answer = self._ask(operation, field, {**parameters, **following})
+            answer = self._call(operation, field, {**parameters, **following})
             yield answer[field]
             token = answer.get("NextToken")
             if not token:
@@ -239,7 +239,7 @@ class Organization:
             following = {"NextToken": token}
         raise AnswerError(f"{operation}: no end after {_MOST_PAGES} pages")
 
-    def _ask(self, operation: str, field: str, parameters: dict[str, object]) -> dict[str, Any]:
+    def _call(self, operation: str, field: str, parameters: dict[str, object]) -> dict[str, Any]:
         """Ask once, however many requests that takes; the answer has a list `field`.
 
         Throttling is waited for: the limits are low.
@@ -262,7 +262,7 @@ class Organization:
         outcome = "no answer"
         try:
             with translated():
-                answer: dict[str, Any] = self._call(operation, parameters)
+                answer: dict[str, Any] = self._request(operation, parameters)
             # botocore takes a body that was cut for an answer without members.
             if not isinstance(answer.get(field), list):
                 raise AnswerError(f"{operation}: the answer has no {field}")
@@ -274,7 +274,7 @@ class Organization:
             _log.debug("%s %s %.0f ms", operation, outcome, (time.monotonic() - began) * 1000)
         return answer
 
-    def _call(self, operation: str, parameters: dict[str, object]) -> dict[str, Any]:
+    def _request(self, operation: str, parameters: dict[str, object]) -> dict[str, Any]:
         """Make one request. Raises BirthrightError."""
         try:
             answer: dict[str, Any] = getattr(self._client, xform_name(operation))(**parameters)
@@ -284,7 +284,7 @@ class Organization:
 
 
 def _tries_for(error: ReadError) -> int:
-    """Return how often is asked before an error counts."""
+    """Return how many tries an error allows."""
     if isinstance(error, ThrottledError):
         return _THROTTLED_TRIES
     return _FAILED_TRIES if isinstance(error, AnswerError) or error.code == UNREACHABLE else 1

@@ -9,7 +9,7 @@ _REPORT_ONLY = ("GenerateCredentialReport", "GetCredentialReport")
 
 
 def read_policy(depth: str, partition: str) -> dict[str, object]:
-    """Return an IAM policy document that allows what a scan of that depth asks for, and nothing else."""
+    """Return an IAM policy document that allows the calls of a scan of that depth, and nothing else."""
     reads = {name: READS[name] for name in (_REPORT_ONLY if depth == "report" else READS)}
     resources = {"*": "*", "user": f"arn:{partition}:iam::*:user/*"}
     statements = [
@@ -28,7 +28,7 @@ def read_policy(depth: str, partition: str) -> dict[str, object]:
 
 
 def organization_policy(partition: str, role: str, *, tags: bool = False) -> dict[str, object]:
-    """Return an IAM policy document for whoever scans an organization by taking on `role` in its accounts.
+    """Return an IAM policy document for scanning an organization by assuming `role` in its accounts.
 
     role: a name, with its path if it has one. tags: whether accounts are chosen by their tags.
     """
