@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from birthright.errors import StoreError
 
@@ -57,14 +57,29 @@ def open_atomically(path: Path, mode: int = 0o600) -> Iterator[TextIO]:
 
     All is as with `write_atomically`. What the body raises passes through, and the file stays as it was.
     """
-    with _replacement(path, mode) as (descriptor, named):
-        raw = _Raw(descriptor, named)
-        try:
-            text = io.TextIOWrapper(io.BufferedWriter(raw, _BUFFER), encoding="utf-8", newline="\n")
-            yield text
-            text.flush()
-        finally:
-            raw.ends = True
+    with _replacement(path, mode) as (descriptor, named), _buffered(descriptor, named) as buffer:
+        text = io.TextIOWrapper(buffer, encoding="utf-8", newline="\n")
+        yield text
+        text.flush()
+
+
+@contextmanager
+def open_in_place(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """Give a file to write to, under its own name: for what is removed again. Raises StoreError."""
+    with _opened(path, mode, named=path) as descriptor, _buffered(descriptor, path) as buffer:
+        yield buffer
+
+
+@contextmanager
+def _buffered(descriptor: int, named: Path) -> Iterator["io.BufferedWriter[_Raw]"]:
+    """Give a buffer before a descriptor; after a failure nothing more is written."""
+    raw = _Raw(descriptor, named)
+    try:
+        buffer = io.BufferedWriter(raw, _BUFFER)
+        yield buffer
+        buffer.flush()
+    finally:
+        raw.ends = True
 
 
 class _Raw(io.RawIOBase):

@@ -50,7 +50,7 @@ def test_what_is_in_it(tmp_path: Path) -> None:
     """Manifest first, then everything that a verdict rests on; each file has its size and digest there."""
     files = contents(bundle(tmp_path))
     manifest = json.loads(files["manifest.json"])
-    assert manifest["schema"] == "birthright.evidence/1"
+    assert manifest["schema"] == "birthright.evidence/2"
     assert next(iter(files)) == "manifest.json"
     assert [*files][1:] == [entry["name"] for entry in manifest["files"]] == sorted([*files][1:])
     for entry in manifest["files"]:

@@ -5,17 +5,20 @@ import io
 import json
 import random
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from birthright.errors import UsageError
-from birthright.evidence.archive import Unpacking, member, pieces
+from birthright.evidence.archive import ArchiveMember, Deflated, Unpacking, member, pieces
+from birthright.evidence.manifest import is_deflated
 from birthright.evidence.signing import public_pem
 from birthright.retirement.journal.opening import open_journal
 from evidence_helpers import (
@@ -28,6 +31,7 @@ from evidence_helpers import (
     check,
     contents,
     forged,
+    kept,
     key,
     named,
     packed,
@@ -47,12 +51,12 @@ EVIL_RULES = (
 )
 
 
-def found_in(whole: Path, data: bytes) -> str | None:
+def found_in(whole: Path, data: bytes, trusted: Ed25519PrivateKey | None = SIGNER) -> str | None:
     """Return what is wrong with a bundle of these bytes; a file that is no bundle at all is wrong, too."""
     path = whole.with_name("changed.zip")
     path.write_bytes(data)
     try:
-        return check(path, SIGNER).problem
+        return check(path, trusted).problem
     except UsageError as error:
         return str(error)
 
@@ -73,9 +77,9 @@ def test_bytes_beside_the_files_are_told(whole: Path) -> None:
     before = whole.read_bytes()
     inside: set[int] = set()
     unpacking = Unpacking(io.BytesIO(before))
-    for _ in contents(whole):
-        place = unpacking.next(lambda _: None)
-        inside |= {*range(place.start, place.start + place.size)}
+    for name in contents(whole):
+        place = unpacking.next(lambda _: None, deflated=is_deflated(name))
+        inside |= {*range(place.start, place.start + place.kept)}
     chance = random.Random(0)  # noqa: S311
     for place_of_byte in chance.sample(sorted({*range(len(before))} - inside), 80):
         changed = bytearray(before)
@@ -138,7 +142,7 @@ def test_order_and_doubles(whole: Path, tmp_path: Path) -> None:
     first, *rest = files.items()
     backwards = dict([first, *reversed(rest)])
     assert "should be" in problem(packed(tmp_path / "changed.zip", backwards))
-    data = b"".join(pieces(member(name, one) for name, one in [*files.items(), ("README.md", b"me")]))
+    data = b"".join(pieces(kept(name, one) for name, one in [*files.items(), ("README.md", b"me")]))
     assert found_in(whole, data)
 
 
@@ -169,7 +173,7 @@ def test_sizes_that_are_lies(whole: Path, tmp_path: Path) -> None:
     files["manifest.json"] = json.dumps(manifest).encode()
     assert problem(packed(tmp_path / "a.zip", files))
     data = bytearray(whole.read_bytes())
-    data[22:26] = b"\xfe\xff\xff\xff"
+    data[18:26] = b"\xfe\xff\xff\xff" * 2
     assert found_in(whole, bytes(data)) == "it ends within manifest.json"
 
 
@@ -185,6 +189,73 @@ def test_another_packer(whole: Path, tmp_path: Path) -> None:
     assert "packed by something else" in (found_in(whole, bytes(locked)) or "")
 
 
+def _deflated_otherwise(one: ArchiveMember) -> ArchiveMember:
+    """Return a member as another build of zlib would make it."""
+    if one.deflated is None:
+        return one
+    assert isinstance(one.source, bytes)
+    data, other = zlib.decompress(one.source, -15), zlib.compressobj(9, zlib.DEFLATED, -15)
+    source = other.compress(data) + other.flush()
+    deflated = Deflated(len(source), hashlib.sha256(source).hexdigest())
+    return msgspec.structs.replace(one, source=source, deflated=deflated)
+
+
+def test_deflated_by_another_zlib(whole: Path) -> None:
+    """What another zlib deflated verifies, but only if the manifest has the digest of just these bytes."""
+    files = contents(forged(whole, lambda _: None))
+    manifest = json.loads(files.pop("manifest.json"))
+    members = [_deflated_otherwise(kept(name, data)) for name, data in files.items()]
+
+    def said() -> str | None:
+        head = member("manifest.json", json.dumps(manifest).encode())
+        return found_in(whole, b"".join(pieces([head, *members])), trusted=None)
+
+    assert said() == "csv/access_keys.csv is not the file that the manifest names"
+    for entry, one in zip(manifest["files"], members, strict=True):
+        if one.deflated:
+            entry["deflated"] = msgspec.to_builtins(one.deflated)
+    assert said() is None
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b" " * (17 << 20), "findings.json has a line that is too long"),
+        ((b" " * (15 << 20) + b"\n") * 18, "findings.json is too large"),
+    ],
+    ids=["one-line", "lines"],
+)
+def test_little_that_inflates_to_much(whole: Path, data: bytes, said: str) -> None:
+    """Where all sums fit, what is inflated is still not held without bound."""
+    path = forged(whole, lambda files: files.update({"findings.json": data}))
+    assert path.stat().st_size < len(data) / 100
+    assert problem(path) == said
+
+
+def test_bundles_of_the_first_version(whole: Path) -> None:
+    """They hold nothing deflated, and verify; each version is held to its own form."""
+    files = contents(forged(whole, lambda _: None))
+    newer = files.pop("manifest.json")
+    manifest = json.loads(newer) | {"schema": "birthright.evidence/1"}
+    mixed = json.dumps(manifest).encode()
+    for entry in manifest["files"]:
+        entry.pop("deflated", None)
+    older = json.dumps(manifest).encode()
+    manifest["schema"] = "birthright.evidence/2"
+    stored = json.dumps(manifest).encode()
+
+    def said(head: bytes, keep: Callable[[str, bytes], ArchiveMember]) -> str | None:
+        members = [member("manifest.json", head), *(keep(name, data) for name, data in files.items())]
+        return found_in(whole, b"".join(pieces(members)), trusted=None)
+
+    assert said(older, member) is None
+    assert said(newer, kept) is None
+    assert said(newer, member) == "csv/access_keys.csv is altered, or was packed by something else"
+    assert said(older, kept) == "csv/access_keys.csv is altered, or was packed by something else"
+    for head in (mixed, stored):
+        assert "is kept as no bundle keeps it" in (said(head, kept) or "")
+
+
 def test_what_is_no_bundle(tmp_path: Path, whole: Path) -> None:
     """Wrong files are wrong usage; one of a newer birthright says so."""
     other = packed(tmp_path / "zip.zip", {"a": b"b"})
@@ -196,7 +267,7 @@ def test_what_is_no_bundle(tmp_path: Path, whole: Path) -> None:
     with pytest.raises(UsageError, match="cannot read"):
         check(tmp_path / "nowhere")
     files = contents(whole)
-    for schema, said in (("birthright.evidence/2", "newer birthright"), ("birthright.plan/1", "no bundle")):
+    for schema, said in (("birthright.evidence/3", "newer birthright"), ("birthright.plan/1", "no bundle")):
         manifest = json.loads(files["manifest.json"]) | {"schema": schema}
         newer = packed(tmp_path / "newer.zip", {**files, "manifest.json": json.dumps(manifest).encode()})
         with pytest.raises(UsageError, match=said):

@@ -1,6 +1,7 @@
 """What the tests of evidence share: a small saved scan, bundles of it, and a hand that tampers."""
 
 import hashlib
+import io
 import re
 import zipfile
 from collections.abc import Callable, Iterable
@@ -11,8 +12,9 @@ from typing import Any
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from birthright.evidence.archive import member, pieces
+from birthright.evidence.archive import ArchiveMember, Deflating, member, pieces
 from birthright.evidence.bundle import BundleRequest, BundleResult, make_bundle
+from birthright.evidence.manifest import ManifestEntry, is_deflated
 from birthright.evidence.verifying import BundleVerification, verify_bundle
 from birthright.facts.model import AccessKey, AccountFacts, Coverage, Principal
 from birthright.policies.pack import load_pack
@@ -130,13 +132,27 @@ def contents(path: Path) -> Files:
 
 def packed(path: Path, files: Files) -> Path:
     """Write files as a bundle, in the form that birthright's have."""
-    path.write_bytes(b"".join(pieces(member(name, data) for name, data in files.items())))
+    path.write_bytes(b"".join(pieces(kept(name, data) for name, data in files.items())))
     return path
+
+
+def kept(name: str, data: bytes) -> ArchiveMember:
+    """Make the member that a bundle keeps a file as."""
+    return deflated(name, data) if is_deflated(name) else member(name, data)
+
+
+def deflated(name: str, data: bytes) -> ArchiveMember:
+    """Make a deflated member of a file."""
+    out = io.BytesIO()
+    deflating = Deflating(out)
+    deflating.write(data)
+    deflating.close()
+    return deflating.member(name, out.getvalue())
 
 
 def forged(path: Path, change: Callable[[Files], object], signer: Ed25519PrivateKey | None = None) -> Path:
     """Change what is in a bundle as somebody who knows how would: all digests fit again, signed or not."""
-    from birthright.evidence.manifest import PUBLIC_KEY, SIGNATURE, SUMS, ManifestEntry, encode, sums
+    from birthright.evidence.manifest import PUBLIC_KEY, SIGNATURE, SUMS, encode, sums
     from birthright.evidence.manifest import Manifest as Form
     from birthright.evidence.signing import fingerprint, public_pem
 
@@ -152,10 +168,10 @@ def forged(path: Path, change: Callable[[Files], object], signer: Ed25519Private
     )
     signed_by = fingerprint(signer.public_key()) if signer else None
     _refit_readme(files, signed_by)
-    files[SUMS] = sums(_entries(files, ManifestEntry))
+    files[SUMS] = sums(_entries(files))
     files = dict(sorted(files.items()))
     manifest = msgspec.structs.replace(
-        manifest, files=_entries(files, ManifestEntry), signed_by=signed_by, policies=policies
+        manifest, files=_entries(files), signed_by=signed_by, policies=policies
     )
     data = encode(manifest)
     head = {"manifest.json": data}
@@ -183,9 +199,9 @@ def _refit_readme(files: Files, signed_by: str | None) -> None:
     files["README.md"] = re.sub(before, now.encode(), files["README.md"])
 
 
-def _entries(files: Files, kind: Any) -> tuple[Any, ...]:  # noqa: ANN401 - entries of a manifest
-    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    return tuple(kind(name, len(data), digests[name]) for name, data in sorted(files.items()))
+def _entries(files: Files) -> tuple[ManifestEntry, ...]:
+    members = [kept(name, data) for name, data in sorted(files.items())]
+    return tuple(ManifestEntry(one.name, one.size, one.sha256, one.deflated) for one in members)
 
 
 def named(files: Files, start: str) -> str:

@@ -5,17 +5,18 @@ made. What is generated is written to a hidden folder beside the bundle first, a
 nothing large is held in memory.
 """
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 
-from birthright.atomic import make_directories, open_atomically, write_atomically
+from birthright.atomic import make_directories, open_in_place, write_atomically
 from birthright.errors import StoreError, UsageError
-from birthright.evidence.archive import ArchiveMember, member, pieces
+from birthright.evidence.archive import CHUNK, ArchiveMember, Deflating, chunks, member, pieces
 from birthright.evidence.manifest import (
     FINDINGS,
     JOURNAL,
@@ -138,10 +139,13 @@ class _Packing:
     def made(self) -> BundleResult:
         """Put everything together."""
         # Before anything is judged: looking at the files finds those that are damaged.
-        scan = [*self._of_scan()]
+        files = [*self._of_scan()]
         document = self._judged()
-        files = [*scan, *self._tables(), self._findings(document), *self._pages(), *self._kept()]
-        journal = self._records(document, files)
+        files += self._said()
+        self._write_tables(files)
+        self._write_findings(document, files)
+        self._write_reports(files)
+        journal = self._write_records(document, files)
         manifest = self._manifest(document, journal)
         text = readme(manifest, document, waivers=self._order.waivers is not None)
         files.append(member(README, text.encode()))
@@ -192,46 +196,51 @@ class _Packing:
                     raise _damaged(path)
                 yield one
 
-    def _tables(self) -> Iterator[ArchiveMember]:
+    def _write_tables(self, files: list[ArchiveMember]) -> None:
         for table, paths in facts_files(self._folder).items():
-            path = self._stage / f"{table}.csv"
-            with open_atomically(path) as out:
+            with self._deflating(f"{TABLES}{table}.csv", files) as out:
                 write_csv(table, paths, out)
-            yield member(f"{TABLES}{path.name}", path)
 
-    def _findings(self, document: Document) -> ArchiveMember:
+    def _write_findings(self, document: Document, files: list[ArchiveMember]) -> None:
         from birthright.reports.interface import Report
         from birthright.reports.json import render
 
-        path = self._stage / FINDINGS
-        with open_atomically(path) as out:
+        with self._deflating(FINDINGS, files) as out:
             render(Report(document), out)
-        return member(FINDINGS, path)
 
-    def _pages(self) -> Iterator[ArchiveMember]:
+    @contextmanager
+    def _deflating(self, name: str, files: list[ArchiveMember]) -> Iterator[TextIO]:
+        """Give a file to write to; it is kept deflated, and is then one of `files`."""
+        path = self._stage / name.replace("/", "-")
+        with open_in_place(path) as file:
+            deflating = Deflating(file)
+            buffer = io.BufferedWriter(deflating, CHUNK)
+            with io.TextIOWrapper(buffer, encoding="utf-8", newline="\n") as out:
+                yield out
+        files.append(deflating.member(name, path))
+
+    def _said(self) -> Iterator[ArchiveMember]:
+        """Give what people wrote: the pages and the waivers."""
         for page in self._order.pages:
             yield member(f"{POLICIES}{page.id}.md", page.text.encode())
-
-    def _kept(self) -> Iterator[ArchiveMember]:
         waivers = self._waivers()
         if waivers is not None:
             yield member(WAIVERS, waivers)
+
+    def _write_reports(self, files: list[ArchiveMember]) -> None:
         digests = {file.sha256 for part in self._info.parts for file in part.reports.values()}
         for path in self._reports.values():
-            one = member(f"{REPORTS}{path.name}", path)
-            if one.sha256 not in digests:
+            with self._deflating(f"{REPORTS}{path.name}", files) as out:
+                out.buffer.writelines(chunks(path))
+            if files[-1].sha256 not in digests:
                 raise _damaged(path)
-            yield one
 
-    def _records(self, document: Document, files: list[ArchiveMember]) -> JournalSummary | None:
+    def _write_records(self, document: Document, files: list[ArchiveMember]) -> JournalSummary | None:
         if self._order.journal is None:
             return None
-        path = self._stage / JOURNAL
         accounts = {line.account_id for line in document.coverage}
-        with open_atomically(path) as out:
-            line = write_records(self._order.journal, accounts, self._mask, out)
-        files.append(member(JOURNAL, path))
-        return line
+        with self._deflating(JOURNAL, files) as out:
+            return write_records(self._order.journal, accounts, self._mask, out)
 
     def _manifest(self, document: Document, journal: JournalSummary | None) -> Manifest:
         info, order = self._info, self._order
@@ -258,7 +267,7 @@ class _Packing:
 
 def _entries(files: Sequence[ArchiveMember]) -> tuple[ManifestEntry, ...]:
     ordered = sorted(files, key=lambda one: one.name)
-    return tuple(ManifestEntry(one.name, one.size, one.sha256) for one in ordered)
+    return tuple(ManifestEntry(one.name, one.size, one.sha256, one.deflated) for one in ordered)
 
 
 def _damaged(path: Path) -> StoreError:

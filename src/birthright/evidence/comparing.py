@@ -14,6 +14,8 @@ from birthright.version import __version__
 from birthright.versioned import NOT_JSON
 
 _SHOWN = 5
+_LONGEST = 256 * 1024**2  # bytes of what is held: one finding, or all that is no finding
+_OF_A_LINE = 64  # bytes that Python needs to hold one
 _FIRST, _LAST = b'  "findings": [', b"  ]"
 
 
@@ -77,30 +79,47 @@ class _Lines:
 
     def __init__(self, lines: Iterator[bytes]) -> None:
         self._lines = lines
-        self._rest: list[bytes] = []
+        self._rest = _Held()
 
     def findings(self) -> Iterator[Finding]:
         """Give its findings. Raises AlteredError."""
         for line in self._lines:
-            self._rest.append(line)
+            self._rest.add(line)
             if line == _FIRST:
                 break
-        item: list[bytes] = []
+        item = _Held()
         for line in self._lines:
             if line.startswith(_LAST):
-                self._rest.append(line)
+                self._rest.add(line)
                 break
-            item.append(line)
+            item.add(line)
             if line.startswith(b"    }"):
-                yield _decoded(b"\n".join(item).removesuffix(b","), Finding)
-                item.clear()
-        if item:
+                yield _decoded(b"\n".join(item.lines).removesuffix(b","), Finding)
+                item = _Held()
+        if item.lines:
             raise AlteredError(f"{FINDINGS} cannot be read")
 
     def document(self) -> Document:
         """Give the rest, once the findings were gone through. Raises AlteredError."""
-        rest: Document = _decoded(b"\n".join([*self._rest, *self._lines]), Document)
+        for line in self._lines:
+            self._rest.add(line)
+        rest: Document = _decoded(b"\n".join(self._rest.lines), Document)
         return rest
+
+
+class _Held:
+    """Lines that are held together; not more than any bundle of ours needs, as little can inflate to much."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self._size = 0
+
+    def add(self, line: bytes) -> None:
+        """Take one more. Raises AlteredError."""
+        self.lines.append(line)
+        self._size += len(line) + _OF_A_LINE
+        if self._size > _LONGEST:
+            raise AlteredError(f"{FINDINGS} is too large")
 
 
 def _decoded(data: bytes, kind: type[Any]) -> Any:  # noqa: ANN401 - an instance of `kind`

@@ -13,6 +13,9 @@ from birthright.scans.record import ScanInfo
 from birthright.scans.request import Judging
 from birthright.waivers.apply import waive
 
+# Passes are in, with all that they rest on: a small scan's are many already. They are gone through once.
+_BATCH_ROWS = 25_000
+
 
 def judged(
     folder: Path, info: ScanInfo, pages: Sequence[Page], selection: Judging, waivers: bytes | None
@@ -21,9 +24,8 @@ def judged(
 
     Raises PageError, UsageError for the waivers, StoreError.
     """
-    document = build_document(
-        info, Evaluator(folder, info.as_of, as_of_earliest=info.as_of_earliest), pages, selection, passes=True
-    )
+    evaluator = Evaluator(folder, info.as_of, as_of_earliest=info.as_of_earliest, batch_rows=_BATCH_ROWS)
+    document = build_document(info, evaluator, pages, selection, passes=True)
     if waivers is None:
         return document
     return waive(document, parse_masked(waivers, WAIVERS), info.as_of.date())

@@ -6,12 +6,13 @@ from datetime import datetime
 import msgspec
 
 from birthright.errors import UsageError
-from birthright.evidence.archive import AlteredError
+from birthright.evidence.archive import AlteredError, Deflated
 from birthright.findings.model import Document
 from birthright.scans.request import Judging
 from birthright.versioned import NOT_JSON, check_version, schema_in
 
-SCHEMA = "birthright.evidence/1"
+SCHEMA = "birthright.evidence/2"
+_FIRST = "birthright.evidence/1"  # in which nothing is deflated
 MANIFEST, SIGNATURE, PUBLIC_KEY = "manifest.json", "manifest.json.sig", "public-key.pem"
 README, SUMS, FINDINGS, WAIVERS, JOURNAL = (
     "README.md", "SHA256SUMS", "findings.json", "waivers.yaml", "journal.json",
@@ -22,12 +23,13 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=,@-]{0,199}(/[A-Za-z0-9_][A-Za-z0
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-class ManifestEntry(msgspec.Struct, frozen=True):
-    """One file, its size in bytes."""
+class ManifestEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One file, its size in bytes and its digest; `deflated` is how it is kept, if not as it is."""
 
     name: str
     size: int
     sha256: str
+    deflated: Deflated | None = None
 
 
 class ScanSummary(msgspec.Struct, frozen=True):
@@ -76,6 +78,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[ManifestEntry, ...]
 
 
+def is_deflated(name: str) -> bool:
+    """Whether a file is deflated: those that grow with the scan; Parquet is compact already."""
+    return name in {FINDINGS, JOURNAL} or name.startswith((TABLES, REPORTS))
+
+
 def page_lines(document: Document) -> tuple[PageSummary, ...]:
     """Say how the policies of a document were run."""
     return tuple(PageSummary(line.id, line.sha256 or "", line.parameters) for line in document.policies)
@@ -104,14 +111,16 @@ def decode(data: bytes, path: str) -> Manifest:
         manifest = msgspec.json.decode(data, type=Manifest)
     except NOT_JSON as error:
         raise AlteredError(f"{MANIFEST} cannot be read: {error}") from None
-    _check_files(manifest.files)
+    _check_files(manifest.files, deflates=schema != _FIRST)
     return manifest
 
 
-def _check_files(files: tuple[ManifestEntry, ...]) -> None:
-    """Refuse names that would not stay in a folder, that come twice, or are out of order."""
+def _check_files(files: tuple[ManifestEntry, ...], *, deflates: bool) -> None:
+    """Refuse names that would not stay in a folder, that come twice, or are out of order, and other forms."""
     names = [file.name for file in files]
     for file in files:
+        if (file.deflated is not None) != (deflates and is_deflated(file.name)):
+            raise AlteredError(f"{MANIFEST} says that {file.name[:80]!a} is kept as no bundle keeps it")
         if not _NAME.fullmatch(file.name) or file.size < 0 or not _DIGEST.fullmatch(file.sha256):
             raise AlteredError(f"{MANIFEST} names a file that no bundle holds: {file.name[:80]!a}")
     if names != sorted(set(names)) or {MANIFEST, SIGNATURE, PUBLIC_KEY} & set(names):

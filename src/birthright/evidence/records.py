@@ -1,6 +1,6 @@
 """The journal's records of a scan's accounts, as they go into a bundle and are checked there."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
@@ -46,7 +46,7 @@ def check_records(lines: Iterable[bytes], line: JournalSummary, *, masked: bool)
     from birthright.retirement.model import Step
 
     seen: set[str] = set()
-    for text in _texts([*lines]):
+    for text in _texts(lines):
         step: Step = _decoded(text, Step)
         row = {
             **msgspec.structs.asdict(step),
@@ -63,13 +63,19 @@ def check_records(lines: Iterable[bytes], line: JournalSummary, *, masked: bool)
         )
 
 
-def _texts(lines: Sequence[bytes]) -> list[bytes]:
-    """Return the steps' lines; there is nothing beside them. Raises AlteredError."""
-    texts = [line.removesuffix(b",") for line in lines[1:-1]]
-    listed = b",\n".join(texts).split(b"\n") if texts else []
-    if [*lines] != [_FIRST.encode(), *listed, _LAST.encode()]:
+def _texts(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Give the steps' lines; there is nothing beside them. Raises AlteredError."""
+    rest = iter(lines)
+    is_whole = next(rest, None) == _FIRST.encode()
+    line = next(rest, None)
+    while is_whole and line is not None and line != _LAST.encode():
+        following = next(rest, None)
+        # A comma stands between two steps.
+        is_whole = line.endswith(b",") == (following != _LAST.encode())
+        yield line.removesuffix(b",")
+        line = following
+    if not is_whole or line is None or next(rest, None) is not None:
         raise AlteredError(f"{JOURNAL} cannot be read")
-    return texts
 
 
 def _decoded(text: bytes, kind: type[Any]) -> Any:  # noqa: ANN401 - an instance of `kind`

@@ -6,7 +6,7 @@ into a private folder; the rules in it run in the same closed engine as any page
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,6 +34,7 @@ from birthright.evidence.manifest import (
     TABLES,
     WAIVERS,
     Manifest,
+    ManifestEntry,
     decode,
     page_lines,
     sums,
@@ -131,8 +132,8 @@ class _Check:
         self._manifest = manifest = decode(data, str(self._path))
         self._check_signature(manifest, data, unpacking)
         for entry in manifest.files:
-            place = self._next(unpacking, entry.name)
-            if (place.size, place.sha256) != (entry.size, entry.sha256):
+            place = self._next(unpacking, entry)
+            if (place.sha256, place.deflated) != (entry.sha256, entry.deflated):
                 raise AlteredError(f"{entry.name} is not the file that the manifest names")
         unpacking.end()
         if self._read(SUMS) != sums(manifest.files):
@@ -152,10 +153,10 @@ class _Check:
         self._places[place.name] = place
         return bytes(data)
 
-    def _next(self, unpacking: Unpacking, name: str) -> MemberPlace:
-        path = _unpacked(name, self._folder)
-        place = _written(unpacking, name, path) if path else unpacking.next(lambda _: None, name)
-        self._places[name] = place
+    def _next(self, unpacking: Unpacking, entry: ManifestEntry) -> MemberPlace:
+        path = _unpacked(entry.name, self._folder)
+        place = _written(unpacking, entry, path) if path else _passed(unpacking, entry, lambda _: None)
+        self._places[entry.name] = place
         return place
 
     def _check_signature(self, manifest: Manifest, data: bytes, unpacking: Unpacking) -> None:
@@ -294,11 +295,16 @@ def _unpacked(name: str, folder: Path) -> Path | None:
     return folder / table / file
 
 
-def _written(unpacking: Unpacking, name: str, path: Path) -> MemberPlace:
+def _written(unpacking: Unpacking, entry: ManifestEntry, path: Path) -> MemberPlace:
     """Write one file out as it is gone through; the folder is private. Raises StoreError."""
     make_directories(path.parent)
-    with _needing_room(name), path.open("wb") as file:
-        return unpacking.next(file.write, name)
+    with _needing_room(entry.name), path.open("wb") as file:
+        return _passed(unpacking, entry, file.write)
+
+
+def _passed(unpacking: Unpacking, entry: ManifestEntry, sink: Callable[[bytes], object]) -> MemberPlace:
+    """Go through the next file, which has the size that the manifest says."""
+    return unpacking.next(sink, entry.name, deflated=entry.deflated is not None, size=entry.size)
 
 
 @contextmanager
