@@ -5,7 +5,8 @@
     |  |- PageError                          a policy page is broken
     |  |- QueryError                         a query or rule is not one plain SELECT, or does not run
     |  |- PlanError                          a plan was edited, has expired, or is none
-    |  `- LockedError                        somebody else is working on this key
+    |  |- LockedError                        somebody else is working on this key
+    |  `- NoSuchUserError                    the account has no IAM user of that name
     |- ReadError                         3   something outside could not be read
     |  |- CredentialsError                   there are no credentials, or AWS refuses them
     |  |- AccessDeniedError                  AWS refuses this one call
@@ -56,6 +57,10 @@ class PlanError(UsageError):
 
 class LockedError(UsageError):
     """Somebody else is working on this user's keys; the message says who, and until when."""
+
+
+class NoSuchUserError(UsageError):
+    """The account has no IAM user of that name; it may have been deleted."""
 
 
 class ReadError(BirthrightError):

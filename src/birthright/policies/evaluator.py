@@ -146,19 +146,22 @@ class Evaluator:
     def rule(self, page: Page, overrides: Mapping[str, str] | None = None) -> "Rule":
         """Get a page's rule ready. Raises PageError if it is not acceptable, UsageError for the overrides."""
         parameters = page.values(overrides or {})
-        rule = Rule(self.engine, page, parameters, self.scope.unread(page.needs, *self._needs(page)))
+        rule = Rule(self.engine, page, parameters, self.scope.unread(*self.needs(page)))
         rule.bind({**parameters, **self._instants, "unread_accounts": list(rule.unread)})
         return rule
 
-    def _needs(self, page: Page) -> list[tuple[str, ...]]:
-        """Return the AWS reads that fill the tables of a rule, unless its page says what it needs."""
+    def needs(self, page: Page) -> list[tuple[str, ...]]:
+        """Return groups of AWS reads, of each of which an account must have answered one to be judged.
+
+        Beside the page's needs they are those that fill the tables of its rule, unless it names its needs.
+        """
         filled = {table.name: table.sources for table in TABLES.values() if table.sources}
-        if page.front.needs or not filled:
-            return []
-        with suppress(QueryError):  # Whoever gets the rule ready says what is wrong with it.
-            tables = self.engine.mentions(page.rule).tables
-            return [filled[name] for name in sorted(tables & filled.keys())]
-        return []
+        groups = [page.needs]
+        if filled and not page.front.needs:
+            with suppress(QueryError):  # Whoever gets the rule ready says what is wrong with it.
+                tables = self.engine.mentions(page.rule).tables
+                groups += [filled[name] for name in sorted(tables & filled.keys())]
+        return groups
 
     def judge(
         self, page: Page, overrides: Mapping[str, str] | None = None, *, passes: bool = False

@@ -96,11 +96,12 @@ async def _call_all(collection: Collection) -> AccountAnswers:
     complete = bool(users.result())
     listed = tuple(seen) if complete or seen else None
     answers = msgspec.structs.replace(answers, users=listed, users_complete=complete)
-    answers = await _list_keys(collection, answers)
-    return await _look_up_last_uses(collection, answers)
+    answers = await list_keys(collection, answers)
+    return await look_up_last_uses(collection, answers)
 
 
-async def _list_keys(collection: Collection, answers: AccountAnswers) -> AccountAnswers:
+async def list_keys(collection: Collection, answers: AccountAnswers) -> AccountAnswers:
+    """List the keys of every user that has or may have one, and add them to the answers."""
     names = users_to_list(answers, all_users=collection.options.all_users)
 
     async def fetch(name: str) -> tuple[ListedKey, ...]:
@@ -117,7 +118,8 @@ async def _list_keys(collection: Collection, answers: AccountAnswers) -> Account
     return msgspec.structs.replace(answers, keys=found, unread_keys=frozenset(names) - found.keys())
 
 
-async def _look_up_last_uses(collection: Collection, answers: AccountAnswers) -> AccountAnswers:
+async def look_up_last_uses(collection: Collection, answers: AccountAnswers) -> AccountAnswers:
+    """Look up the last uses that the report cannot say, and add them to the answers."""
     ids = keys_to_look_up(answers)
     if not ids:
         return answers

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from birthright.aws.query_client import QueryClient
-from birthright.errors import AnswerError, ReadError
+from birthright.errors import AnswerError, NoSuchUserError, ReadError
 from birthright.facts.answers import CredentialReport, LastUse, ListedKey, ListedUser
 from birthright.sources.report import parse_report
 from birthright.times import format_duration, parse_instant
@@ -25,6 +25,12 @@ READS = MappingProxyType({
     "ListUsers": ("iam:ListUsers", "*"),
     "ListAccessKeys": ("iam:ListAccessKeys", "user"),
     "GetAccessKeyLastUsed": ("iam:GetAccessKeyLastUsed", "user"),
+})  # fmt: skip
+
+# The reads of a single user, for whoever judges one user and never an account.
+USER_READS = MappingProxyType({
+    "GetUser": ("iam:GetUser", "user"),
+    **{name: read for name, read in READS.items() if read[1] == "user"},
 })  # fmt: skip
 
 # How to wait for so many seconds.
@@ -115,17 +121,32 @@ async def pages(iam: QueryClient, action: str, **parameters: str) -> AsyncIterat
 
 def read_users(result: Element) -> list[ListedUser]:
     """Read one page of ListUsers."""
-    return [
-        ListedUser(
-            user_name=_text(member, "UserName"),
-            user_arn=_text(member, "Arn"),
-            user_id=member.findtext("UserId"),
-            path=member.findtext("Path"),
-            created_at=_instant(member, "CreateDate"),
-            password_last_used_at=_instant(member, "PasswordLastUsed"),
-        )
-        for member in result.iterfind("Users/member")
-    ]
+    return [_user(member) for member in result.iterfind("Users/member")]
+
+
+async def get_user(iam: QueryClient, user_name: str) -> ListedUser:
+    """Read one user. Raises NoSuchUserError, or what QueryClient.call raises."""
+    try:
+        found = (await iam.call("GetUser", UserName=user_name)).find("User")
+    except ReadError as error:
+        if error.code != "NoSuchEntity":
+            raise
+        hint = "names are those of one account; a user may have been deleted"
+        raise NoSuchUserError(f"there is no IAM user {user_name[:64]!r}", hint) from None
+    if found is None:
+        raise AnswerError("GetUser: the answer says nothing of the user")
+    return _user(found)
+
+
+def _user(member: Element) -> ListedUser:
+    return ListedUser(
+        user_name=_text(member, "UserName"),
+        user_arn=_text(member, "Arn"),
+        user_id=member.findtext("UserId"),
+        path=member.findtext("Path"),
+        created_at=_instant(member, "CreateDate"),
+        password_last_used_at=_instant(member, "PasswordLastUsed"),
+    )
 
 
 async def list_access_keys(iam: QueryClient, user_name: str) -> tuple[ListedKey, ...]:
