@@ -116,3 +116,21 @@ def test_links_lead_somewhere(page: Path) -> None:
     """Every relative link of a document points at a file of the repository."""
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text("utf-8")):
         assert (page.parent / target).exists(), target
+
+
+MARKDOWN = sorted(
+    path for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "src").rglob("*.md"))
+)
+# Code, tables and what cannot be broken: a link, an inline command.
+_FENCED = re.compile(r"^ *(```|~~~).*?^ *\1", re.MULTILINE | re.DOTALL)
+_UNBROKEN = re.compile(r"`[^`\n]+`|\[[^\]\n]+\]\([^)\n]*\)|https?://\S+")
+
+
+@pytest.mark.parametrize("page", MARKDOWN, ids=lambda path: path.name)
+def test_lines_are_read_without_scrolling(page: Path) -> None:
+    """Prose has lines of at most 100 characters."""
+    prose = _FENCED.sub("", page.read_text("utf-8")).splitlines()
+    long = [
+        line for line in prose if len(_UNBROKEN.sub("", line)) > 100 and not line.startswith(("|", "    "))
+    ]
+    assert long == []

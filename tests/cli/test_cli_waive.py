@@ -83,7 +83,7 @@ def test_from_a_file(
 
 
 def test_only_failures(findings: list[dict[str, Any]], waive: Waive, folder: Path) -> None:
-    """What passes needs no waiver, and what nobody could read none that hides it."""
+    """What passes needs no waiver, and what could not be read needs none that hides it."""
     for verdict in ("pass", "unknown"):
         ran = waive(_first(findings, verdict=verdict)["fingerprint"], *WORDS)
         assert ran.code == 2

@@ -92,7 +92,7 @@ EVERY_KIND = numbered(
     {"state": "persisting", "first_seen": AS_OF - timedelta(days=30), "remedy": "rotate"},
     {"state": "reappeared", "first_seen": AS_OF - timedelta(days=60), "risk": "critical"},
     {"state": "persisting", "waiver": WAIVER},
-    {"verdict": "unknown", "remedy": "none", "reason": "nobody could read when the key was created"},
+    {"verdict": "unknown", "remedy": "none", "reason": "could not read when the key was created"},
     {"verdict": "unknown", "remedy": "none", "access_key_id": None, "status": "Expired", "user_arn": None},
     {"verdict": "pass", "remedy": "none", "risk": "high", "reason": "not born with its user"},
     ROOT,

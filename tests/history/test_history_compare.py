@@ -35,7 +35,7 @@ from history_helpers import (
 PLACES = [(f"{number:012}", user) for number in range(12) for user in ("ann", "bob")]
 # How an account answers in one scan; not at all: it is not asked for.
 ANSWERS = (*["read"] * 4, *["old"] * 3, "denied", "skipped", "broken", None)
-# What becomes of one key in one scan. unread: nobody could read this user's keys.
+# What becomes of one key in one scan. unread: could not read this user's keys.
 HOW = ("active", "active", "inactive", "none", "unread")
 
 

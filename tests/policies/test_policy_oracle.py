@@ -51,7 +51,7 @@ uses = st.one_of(
 
 @st.composite
 def keys_of(draw: st.DrawFn, user: Principal) -> tuple[AccessKey, ...]:
-    """Up to four keys of a user, and perhaps the row that stands for keys nobody could read."""
+    """Up to four keys of a user, and perhaps the row that stands for keys that could not be read."""
     shared = {name: getattr(user, name) for name in ("account_id", "user_arn", "user_name", "is_root")}
     blank = AccessKey(**shared, console_password=user.console_password, user_created_at=user.created_at)
     gaps = [-SECOND, 0 * SECOND, 6 * SECOND, 7 * SECOND, 60 * SECOND]

@@ -62,7 +62,7 @@ def shown(what: Document) -> str:
 
 
 def test_the_title_counts_accounts() -> None:
-    """Asked for, read, skipped and not read add up; nothing is named that nobody could read through."""
+    """Asked for, read, skipped and not read add up; nothing is named that could not be read through."""
     skipped = line(3, "ListAccounts", "skipped", "SUSPENDED in the organization")
     text = shown(document([line(1), line(2), skipped, line(4, "AssumeRole", "denied")]))
     assert "birthright  4 accounts asked for, 2 read, 1 skipped, 1 not read" in text.splitlines()[0]

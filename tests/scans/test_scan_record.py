@@ -214,7 +214,7 @@ def test_an_account_id_that_is_none_is_refused(tmp_path: Path, account_id: str) 
 
 
 def test_accounts_come_once_unless_unknown(tmp_path: Path) -> None:
-    """A repeated account would count twice; several whose id nobody could read are kept apart."""
+    """A repeated account would count twice; several whose id could not be read are kept apart."""
     with pytest.raises(UsageError, match="collected twice"):
         save(tmp_path, info(), [account(), account()])
     directory = save(tmp_path, info(), [account("unknown"), account("unknown")])

@@ -49,7 +49,7 @@ class AccessKey(msgspec.Struct, frozen=True, gc=False):
     """An access key.
 
     `access_key_id` is None if only the report was read. A row in which `access_key_id`, `slot` and
-    `status` are all None stands for the keys of a user whose keys nobody could read: there may be
+    `status` are all None stands for the keys of a user whose keys could not be read: there may be
     none or several, and every rule over it is unknown. `slot` is the report's column (1 or 2).
     `ever_used` False is AWS's `N/A` at the time of its source: `report` or `lookup`
     (GetAccessKeyLastUsed).

@@ -98,7 +98,7 @@ def _names(findings: Iterable[Finding]) -> str:
 
 def _check(finding: Finding) -> None:
     if finding.verdict != "fail":
-        why = "it passes" if finding.verdict == "pass" else "nobody could read what it says"
+        why = "it passes" if finding.verdict == "pass" else "could not read what it says"
         raise UsageError(f"finding {finding.fingerprint} does not fail: {why}", "only failures are waived")
     if finding.waiver:
         until = f"until {finding.waiver.expires} by {finding.waiver.owner}"

@@ -59,7 +59,7 @@ def _damaged(key: Candidate, _: Rules) -> Refusal | None:
     if not key.agreed:
         return Refusal("its findings contradict each other", _SCAN_AGAIN)
     if not key.user_arn and is_account_id(key.account_id):
-        return Refusal("nobody could read the user's ARN", "allow iam:ListUsers and scan again")
+        return Refusal("could not read the user's ARN", "allow iam:ListUsers and scan again")
     if not (key.proper and is_account_id(key.account_id) and is_user_name(key.user_name)):
         return Refusal("no such account, user and ARN go together in AWS", _SCAN_AGAIN)
     return None
@@ -112,7 +112,7 @@ def _nameless(key: Candidate, _: Rules) -> Refusal | None:
 
 def _status(key: Candidate, _: Rules) -> Refusal | None:
     if key.facts.status is None:
-        return Refusal("nobody could read whether it is active", "allow iam:ListAccessKeys and scan again")
+        return Refusal("could not read whether it is active", "allow iam:ListAccessKeys and scan again")
     if key.facts.status not in {ACTIVE, INACTIVE}:
         return Refusal(f"its status is {key.facts.status}, neither Active nor Inactive", _LOOK)
     return None
@@ -121,14 +121,14 @@ def _status(key: Candidate, _: Rules) -> Refusal | None:
 def _creation(key: Candidate, _: Rules) -> Refusal | None:
     if key.facts.created_at is not None:
         return None
-    return Refusal("nobody could read when it was created", "allow iam:ListAccessKeys and scan again")
+    return Refusal("could not read when it was created", "allow iam:ListAccessKeys and scan again")
 
 
 def _last_use(key: Candidate, _: Rules) -> Refusal | None:
     facts = key.facts
     if facts.ever_used is None or facts.ever_used is (facts.last_used_at is None):
         advice = "allow iam:GetAccessKeyLastUsed and scan again"
-        return Refusal("nobody could read when it was last used", advice)
+        return Refusal("could not read when it was last used", advice)
     return None
 
 
