@@ -277,6 +277,28 @@ def list_scans(**places: Unpack[Placed]) -> list[str]:
     return listed(_workspace(places).store)
 
 
+class Live(Judged, total=False):
+    """Whose credentials read, and how what they read is judged; `waivers` and `since` do not apply."""
+
+    profile: str
+    region: str
+    config: StrPath
+
+
+async def judge_user(user_name: str, **asked: Unpack[Live]) -> "Report":
+    """Read one user of the account live, and judge it by the policies that its own reads can answer.
+
+    Nothing is stored. Raises NoSuchUserError, ReadError, UsageError, PageError.
+    """
+    from birthright.aws.session import AwsSession
+    from birthright.operations.judge_user import judge_user as judged
+    from birthright.operations.judging import judging_of
+
+    settings = _workspace(asked).settings
+    session = AwsSession(asked.get("profile") or settings.scan.profile, asked.get("region"))
+    return await judged(session, user_name, judging_of(_policies(asked), settings))
+
+
 def save_plan(plan: "Plan", file: StrPath) -> None:
     """Write a plan, whole or not at all, for people to review and `load_plan` to read. Raises StoreError."""
     from birthright.retirement.planning.plan_file import save_plan as saved
