@@ -50,7 +50,7 @@ def cell(value: object) -> str | int | float:
     """Write one value; text that begins like a formula gets an apostrophe (OWASP, CSV injection).
 
     Numbers stay numbers, also negative ones. Control characters become escapes: within a cell they
-    serve nobody, and a lone CR would break the row.
+    are of no use, and a lone CR would break the row.
     """
     if value is None:
         return ""

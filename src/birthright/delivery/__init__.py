@@ -1,1 +1,1 @@
-"""Findings that leave by other ways than files: to Security Hub, and to people who are told of new ones."""
+"""Findings sent elsewhere than to files: to Security Hub, and as notifications of new ones."""

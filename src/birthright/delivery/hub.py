@@ -1,4 +1,4 @@
-"""AWS Security Hub in one account and region: what it holds of ours, and what is put into it.
+"""AWS Security Hub in one account and region: the findings of birthright that it holds, and their import.
 
 Together with `retirement/` the one place that changes anything in AWS. What it writes are findings in
 Security Hub; it never touches IAM.
@@ -21,7 +21,7 @@ from birthright.aws.session import AwsSession
 from birthright.aws.sts import Caller, caller_of
 from birthright.errors import AccessDeniedError, AnswerError, BirthrightError, ReadError
 
-# Every GeneratorId of ours begins so.
+# Every GeneratorId that birthright writes begins so.
 GENERATOR = "birthright/"
 # AWS's limits: findings in a call, and bytes of one finding. A call may be larger, but need not.
 MOST_FINDINGS = 100
@@ -43,7 +43,7 @@ Item = dict[str, Any]
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """Why some findings were not taken: AWS's code (`TooLarge` is ours), how many, the first few ids."""
+    """Why findings were refused: AWS's code (or `TooLarge`), how many, the first few ids."""
 
     code: str
     count: int
@@ -54,7 +54,7 @@ class Hub:
     """One account's Security Hub, in one region, as the session's credentials reach it."""
 
     def __init__(self, session: AwsSession, sleep: Callable[[float], None]) -> None:
-        """Ask who calls. Raises BirthrightError."""
+        """Look up the caller's account and region. Raises BirthrightError."""
         self._sleep = sleep
         self._client = _client(session, "securityhub")
         self.region: str = self._client.meta.region_name
@@ -71,13 +71,13 @@ class Hub:
 
     @property
     def failed(self) -> tuple[Failed, ...]:
-        """What was not taken so far, the most frequent reason first."""
+        """The findings refused so far, the most frequent reason first."""
         return tuple(
             Failed(code, count, tuple(self._failed_ids[code])) for code, count in self._failed.most_common()
         )
 
     def active(self) -> Iterator[Item]:
-        """Give our findings that are not archived. Raises BirthrightError."""
+        """Yield the findings of birthright that are not archived. Raises BirthrightError."""
         wanted = {"ProductArn": self.product_arn, "AwsAccountId": self.account_id, "RecordState": "ACTIVE"}
         filters = {name: [{"Value": value, "Comparison": "EQUALS"}] for name, value in wanted.items()}
         filters["GeneratorId"] = [{"Value": GENERATOR, "Comparison": "PREFIX"}]
@@ -85,7 +85,7 @@ class Hub:
         while True:
             answer = self._call("GetFindings", Filters=filters, MaxResults=MOST_FINDINGS, **token)
             for item in answer.get("Findings", ()):
-                # AWS has no filter that cannot be wrong about what is ours.
+                # No filter of AWS selects exactly the findings of birthright.
                 if item.get("RecordState", "ACTIVE") == "ACTIVE" and _is_ours(item, self.product_arn):
                     yield item
             following = answer.get("NextToken")
@@ -96,7 +96,7 @@ class Hub:
             token = {"NextToken": following}
 
     def put(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Import findings, as they come; give those that were taken. Raises BirthrightError.
+        """Import findings as they come; yield those that AWS accepted. Raises BirthrightError.
 
         What AWS refuses of a batch is in `failed`; what it could not take just now is sent again.
         """
@@ -155,11 +155,11 @@ class Hub:
     def _refusal(self, error: Exception, action: str) -> BirthrightError:
         if isinstance(error, ClientError) and code_of(error) in _NOT_ENABLED:
             return self._not_enabled()
-        told = change_error(error, action)
-        if isinstance(told, AccessDeniedError):
+        refused = change_error(error, action)
+        if isinstance(refused, AccessDeniedError):
             needed = "'birthright permissions --for security-hub' prints what is needed"
-            return AccessDeniedError(told.message, needed, told.code)
-        return told
+            return AccessDeniedError(refused.message, needed, refused.code)
+        return refused
 
     def _not_enabled(self) -> ReadError:
         return ReadError(
@@ -177,7 +177,7 @@ def _get_caller(sts: Any) -> Caller:  # noqa: ANN401 - botocore has no types
 
 
 def _client(session: AwsSession, service: str) -> Any:  # noqa: ANN401 - botocore makes its clients at run time
-    """Make a client that asks again, a bounded number of times, when AWS asks to slow down or fails."""
+    """Make a client that retries a bounded number of times when AWS throttles or fails."""
     config = Config(
         retries={"mode": "standard", "total_max_attempts": _CALL_ATTEMPTS},
         connect_timeout=_CONNECT_TIMEOUT,
@@ -192,5 +192,5 @@ def _is_ours(item: Item, product_arn: str) -> bool:
 
 
 def _is_passing(code: str) -> bool:
-    """Whether a failure may be gone in a moment; AWS writes its codes in more than one way."""
+    """Whether a failure is worth a retry; AWS writes its codes in more than one way."""
     return code.lower().startswith(_PASSING)

@@ -1,4 +1,4 @@
-"""Tells people of new findings through Apprise: chat, mail, webhooks.
+"""Sends notifications of new findings through Apprise: chat, mail, webhooks.
 
 The URLs hold tokens: of a URL nothing is ever shown but its scheme, and Apprise's own log is silenced. A
 notification that does not arrive never makes a scan fail.
@@ -35,7 +35,7 @@ _LONGEST_NAME = 100
 _LONGEST_FILE = 65536  # bytes
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,11}", re.ASCII)
 _HINT = "Apprise's documentation lists the forms; the URL is not shown because it may hold a token"
-# Chats read these as "tell everybody", wherever they stand.
+# Chats read these as mentions of everyone, wherever they stand.
 _MENTION = re.compile(r"@(?=everyone|here|channel|all)|(?<!\w)@", re.IGNORECASE)
 _BRACKETS = str.maketrans({"<": "\u2039", ">": "\u203a"})
 _ZERO_WIDTH = "\u200b"
@@ -56,9 +56,9 @@ def check_urls(said: Sequence[str], environment: "Mapping[str, str] | None" = No
 
 
 def notify(report: "Report", urls: Sequence[Secret], deadline: float = _DEADLINE) -> tuple[str, ...]:
-    """Tell of the findings that are new or came back; nothing is sent where there are none.
+    """Send the findings that are new or came back; nothing if there are none.
 
-    Where nothing was compared, all failures are new. deadline: seconds after which nobody is waited for.
+    Where nothing was compared, all failures are new. deadline: seconds after which sending is given up.
     Returns a line about each that did not get through.
     """
     message = _message(report.document) if urls else None
@@ -111,7 +111,7 @@ def _written(text: str) -> Iterator[str]:
     except OSError as error:
         raise UsageError(f"--notify: {file}: {error.strerror}") from error
     except RuntimeError:
-        # Of `~somebody`.
+        # Of `~user`.
         raise UsageError(f"--notify: {file}: there is no such user") from None
     except UnicodeDecodeError:
         raise UsageError(f"--notify: {file} is no text") from None
@@ -125,7 +125,7 @@ def _written(text: str) -> Iterator[str]:
 
 def _target(url: str) -> Any:  # noqa: ANN401 - Apprise's plugins have no common type that is public
     """Return what Apprise makes of a URL, None if nothing. Raises UsageError where there is no Apprise."""
-    # It tells what it is sent, and where, at levels of its own.
+    # It logs what it sends, and where, at levels of its own.
     for name in ("apprise", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     with warnings.catch_warnings():

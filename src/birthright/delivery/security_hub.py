@@ -30,12 +30,12 @@ from birthright.reports.asff import Product, asff_finding
 from birthright.reports.interface import Report
 from birthright.text import printable
 
-# What a finding is known again by; `reports/asff.py` writes it.
+# Identify a finding; `reports/asff.py` writes them.
 _POLICY, _ACCOUNT, _USER = "birthright/policy", "birthright/account_id", "birthright/user_name"
 _FINGERPRINT = "birthright/fingerprint"
-# The customer's.
+# These fields belong to the customer.
 _NOT_OURS = ("Workflow", "WorkflowState", "Note", "UserDefinedFields", "VerificationState")
-# What we say of a finding, and say again as it is archived; the rest AWS adds itself.
+# The fields that birthright writes, and repeats when it archives a finding; AWS adds the rest.
 _SAID = frozenset({
     "AwsAccountId", "Compliance", "CreatedAt", "Description", "FindingProviderFields", "FirstObservedAt",
     "GeneratorId", "Id", "LastObservedAt", "ProductArn", "ProductFields", "Remediation", "Resources",
@@ -47,7 +47,7 @@ _LATER = timedelta(milliseconds=1)
 
 
 class Pushed(msgspec.Struct, frozen=True):
-    """What came of a push.
+    """The result of a push.
 
     active: findings that stand in Security Hub as active, new or updated. waived: put there as archived,
     for their waivers' sake. fixed: archived because they do not fail any more. left: active ones that this
@@ -66,7 +66,7 @@ class Pushed(msgspec.Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        """Say it: a line of counts, and one for each of AWS's reasons for not taking findings."""
+        """Describe it: a line of counts, and a line for each reason why AWS refused findings."""
         counts = {
             "active": self.active, "waived (archived)": self.waived, "fixed (archived)": self.fixed,
             "not judged, left as they were": self.left, "of a newer scan, left as they were": self.outdated,
@@ -81,7 +81,7 @@ class Pushed(msgspec.Struct, frozen=True):
 
 
 class _ImportedFinding(msgspec.Struct, frozen=True, gc=False):
-    """A finding of ours that is active in Security Hub; `packed` is what is to be said of it once more."""
+    """A finding of birthright that is active in Security Hub; `packed` holds its fields, compressed."""
 
     sighting: Sighting
     fingerprint: str
@@ -121,7 +121,7 @@ class _Push:
         return Pushed(self._hub.account_id, self._hub.region, **counts, failed=self._hub.failed)
 
     def _current(self) -> Iterator[Item]:
-        """Give what the scan says; what is left in `known` afterwards, it does not say any more."""
+        """Yield the findings of the scan, and remove them from `known`: what is left is missing from it."""
         for finding in self._report.document.findings:
             if finding.verdict == "pass":
                 continue
@@ -133,9 +133,9 @@ class _Push:
             if moment is None:
                 self._counts["outdated"] += 1
                 continue
-            yield self._told(item, known, moment, waived=finding.waiver is not None)
+            yield self._update(item, known, moment, waived=finding.waiver is not None)
 
-    def _told(self, item: Item, known: _ImportedFinding | None, moment: datetime, *, waived: bool) -> Item:
+    def _update(self, item: Item, known: _ImportedFinding | None, moment: datetime, *, waived: bool) -> Item:
         return {
             **{name: value for name, value in item.items() if name not in _NOT_OURS},
             "AwsAccountId": self._hub.account_id,
@@ -145,7 +145,7 @@ class _Push:
         }
 
     def _gone(self) -> Iterator[Item]:
-        """Give, as archived, what is active in Security Hub though the scan has read it and is silent."""
+        """Yield, archived, the active findings that the scan could have seen and does not have."""
         fixed = {finding.fingerprint for finding in self._report.document.fixed}
         missing = list(self._known.values())
         seen = could_see(self._report.document, self._unknown, [known.sighting for known in missing])
@@ -159,7 +159,7 @@ class _Push:
                 self._counts["left"] += 1
 
     def _moment(self, known: _ImportedFinding | None) -> datetime | None:
-        """Choose the time of an update; None where Security Hub has the word of a newer scan."""
+        """Choose the time of an update; None if Security Hub has the finding from a newer scan."""
         if known is None or known.updated_at < self._as_of:
             return self._as_of
         later = known.updated_at + _LATER
@@ -182,7 +182,7 @@ def _known(item: Item) -> _ImportedFinding:
 
 
 def _sighting(item: Item) -> Sighting:
-    """Return policy, account and user as they are written into a finding, and its key's creation time."""
+    """Return what an imported finding is about, and as of when it was found."""
     fields = item.get("ProductFields", {})
     # Times of scans are whole seconds; what is later within that second is the same scan, pushed again.
     seen = _moment_of(item["UpdatedAt"]).replace(microsecond=0)
@@ -190,7 +190,7 @@ def _sighting(item: Item) -> Sighting:
 
 
 def _made(item: Item) -> datetime | None:
-    """Return when the key was made that a finding is about, as far as it says so."""
+    """Return the creation time of the finding's key, if it has one."""
     details = (resource.get("Details", {}).get("AwsIamAccessKey", {}) for resource in item["Resources"])
     return next((_moment_of(one["CreatedAt"]) for one in details if "CreatedAt" in one), None)
 
@@ -210,6 +210,6 @@ def _exact(moment: datetime) -> str:
 
 
 def _moment_of(text: str) -> datetime:
-    """Read a time of Security Hub's with its fractions of a second; any time zone, UTC if none is said."""
+    """Parse a time of Security Hub, with fractions of a second; without a time zone it is UTC."""
     moment = datetime.fromisoformat(text)
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

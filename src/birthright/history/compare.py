@@ -72,7 +72,7 @@ def compare(document: Document, past: Baseline) -> Document:
     counts = Counter(states)
     baseline = _baseline(past, now)
     # What a file carries on is of no scan: it has no id.
-    told = {"", *(one.id for one in past.told)}
+    reported = {"", *(one.id for one in past.reported)}
     changes = Changes(
         since=baseline.id if baseline else None,
         since_as_of=baseline.as_of if baseline else None,
@@ -89,8 +89,8 @@ def compare(document: Document, past: Baseline) -> Document:
         fixed=tuple(sorted(fixed, key=order)),
         unread=tuple(sorted(unread, key=order)) or msgspec.UNSET,
         history=(
-            *past.told,
-            *(one for one in timeline.history(cut=past.cut) if one.id not in told),
+            *past.reported,
+            *(one for one in timeline.history(cut=past.cut) if one.id not in reported),
         ),
     )
 

@@ -22,9 +22,9 @@ from birthright.scans.request import Judging
 from birthright.scans.store import Store
 
 LAST = "last"
-# So many scans are looked back on: three months of nightly ones. What was last seen before them is forgotten.
+# How many earlier scans are read: three months of nightly ones. What was last seen before is forgotten.
 LOOK_BACK = 90
-# In a bucket each of them is a request, and a request takes its time.
+# How many ledgers are read at the same time: in a bucket each is a request.
 _AT_A_TIME = 16
 
 
@@ -49,14 +49,14 @@ class Baseline(NamedTuple):
     """Earlier scans, oldest first.
 
     `upto` is the place of the newest that counts for what is new and fixed, -1 without one; `named` is
-    whether somebody asked for that one. `told` is what a document from a file says of scans before them.
+    whether it was asked for by name. `reported`: what a document from a file says of scans before them.
     `cut`: there are still older ones that were not looked at.
     """
 
     scans: tuple[EarlierScan, ...] = ()
     upto: int = -1
     named: bool = False
-    told: tuple[PastScan, ...] = ()
+    reported: tuple[PastScan, ...] = ()
     cut: bool = False
 
 
@@ -79,14 +79,14 @@ def past_of(judged: SavedScan | None, since: str, *, cache: bool = True) -> Base
 
 
 def judge_all(judged: SavedScan, infos: Sequence[ScanInfo], *, cache: bool = True) -> list[EarlierScan]:
-    """Judge other scans as `judge_earlier` does; ledgers that are there are read many at a time."""
+    """Judge other scans as `judge_earlier` does; existing ledgers are read many at a time."""
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
         kept = list(pool.map(lambda info: _kept(judged, info), infos)) if cache else [None] * len(infos)
     return [_earlier(judged, info, ledger, cache=cache) for info, ledger in zip(infos, kept, strict=True)]
 
 
 def judge_earlier(judged: SavedScan, info: ScanInfo, *, cache: bool = True) -> EarlierScan:
-    """Judge another scan of the store as this one is judged, or read what that gave. Raises StoreError."""
+    """Judge another scan of the store as this one is judged, or read its ledger. Raises StoreError."""
     return _earlier(judged, info, _kept(judged, info) if cache else None, cache=cache)
 
 
@@ -111,7 +111,7 @@ def _earlier(judged: SavedScan, info: ScanInfo, ledger: Ledger | None, *, cache:
 
 
 def is_file(since: str) -> bool:
-    """Whether a name can only be a file's: no scan is called so."""
+    """Whether `since` names a file: no scan has such an id."""
     return since.endswith(".json") or "/" in since or Path(since).is_file()
 
 
@@ -129,7 +129,7 @@ def _since_scan(judged: SavedScan, since: str, *, cache: bool) -> Baseline:
     scans, cut = _look_back(judged, cache=cache)
     ids = [scan.ledger.head.id for scan in scans]
     if named.id not in ids:
-        # It is older than all that are looked back on.
+        # It is older than all that were read.
         scans, ids, cut = (judge_earlier(judged, named, cache=cache), *scans), [named.id, *ids], True
     return Baseline(scans, ids.index(named.id), named=True, cut=cut)
 
@@ -151,15 +151,17 @@ def _past_with_file(judged: SavedScan | None, file: Path, *, cache: bool) -> Bas
     older = [scan for scan in others if scan.ledger.head.as_of <= as_of]
     newer = [scan for scan in others if scan.ledger.head.as_of > as_of]
     first = min(scan.ledger.head.as_of for scan in (*older, this))
-    # What it says of itself stands where nothing older is looked at: it was compared once, too.
+    # Its own line in its history counts unless an older scan is read: it was compared, too.
     known = {scan.ledger.head.id for scan in others}
-    told = tuple(one for one in document.history if one.id not in known and one.as_of <= first)
+    reported = tuple(one for one in document.history if one.id not in known and one.as_of <= first)
     scans = (*older, *_carried(document), this)
-    return Baseline((*scans, *newer), len(scans) - 1, named=True, told=told, cut=cut or bool(told))
+    return Baseline(
+        (*scans, *newer), len(scans) - 1, named=True, reported=reported, cut=cut or bool(reported)
+    )
 
 
 def _carried(document: Document) -> Iterator[EarlierScan]:
-    """Give what a file's scan could not see as an earlier scan without a name, which saw nothing else."""
+    """Yield what the scan of a file could not see: an earlier scan without an id that saw nothing else."""
     if document.unread and document.changes and document.changes.since_as_of:
         at = document.changes.since_as_of
         carried = msgspec.structs.replace(document, findings=document.unread)
@@ -172,24 +174,24 @@ def _carried(document: Document) -> Iterator[EarlierScan]:
 
 
 def _look_back(judged: SavedScan, *, cache: bool) -> tuple[tuple[EarlierScan, ...], bool]:
-    """Judge the newest scans that were made before this one, oldest first; say whether there are more."""
+    """Judge the newest scans that were made before this one, oldest first; return whether there are more."""
     found = list(islice(_before(judged.store, judged.info), LOOK_BACK + 1))
     infos = found[:LOOK_BACK]
     infos.reverse()
-    # Files that were read may be older than what was scanned before them.
+    # A scan of files may be of an earlier instant than scans made before it.
     infos.sort(key=lambda info: info.as_of)
     return tuple(judge_all(judged, infos, cache=cache)), len(found) > LOOK_BACK
 
 
 def _before(store: Store, info: ScanInfo) -> Iterator[ScanInfo]:
-    """Give the finished scans that were made before this one and are of no later instant, newest first."""
+    """Yield the finished scans made before this one, of no later instant, newest first."""
     for other in finished_scans(store, _ids_before(store, info.id)):
         if other.as_of <= info.as_of:
             yield other
 
 
 def finished_scans(store: Store, ids: Sequence[str]) -> Iterator[ScanInfo]:
-    """Give what those scans say of themselves that were finished; some are read ahead, at the same time."""
+    """Yield the records of the finished scans among these; several are read at the same time."""
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
         for start in range(0, len(ids), _AT_A_TIME):
             found = pool.map(lambda scan_id: finished_scan(store, scan_id), ids[start : start + _AT_A_TIME])
@@ -197,7 +199,7 @@ def finished_scans(store: Store, ids: Sequence[str]) -> Iterator[ScanInfo]:
 
 
 def finished_scan(store: Store, scan_id: str) -> ScanInfo | None:
-    """Read what a scan says of itself; None if it was not finished. Raises StoreError if it is damaged."""
+    """Read a scan's record; None if it was not finished. Raises StoreError if it is damaged."""
     place = store.below(scan_folder(scan_id))
     try:
         info = read_info(place)
@@ -212,14 +214,14 @@ def ids_in(store: Store) -> list[str]:
     """Return the ids of all scans, finished or not, newest first; in a bucket that is one request, mostly."""
     ids = [name for name in store.names("scans") if _is_id(name)]
     moments = Counter(map(_moment, ids))
-    # Within one second the id's random end says nothing; when it was written does.
+    # Scans of the same second are in the order in which they were written: ids end at random.
     return sorted(ids, key=lambda i: (_moment(i), _written(store, i) if moments[_moment(i)] > 1 else 0.0))[
         ::-1
     ]
 
 
 def _unusable(error: StoreError, scan_id: str) -> StoreError:
-    """Say what to do about an earlier scan that cannot be read: to scan again would not help."""
+    """Replace the hint of an earlier scan that cannot be read: scanning again would not help."""
     return StoreError(error.message, f"bring {scan_folder(scan_id)} back, or delete it: then others count")
 
 

@@ -40,10 +40,10 @@ def _grouped(ledgers: Sequence[Ledger], older: Collection[str]) -> Iterator[Seri
     while left:
         newest = left[-1]
         upto = ledgers.index(newest) + 1
-        told = Timeline(ledgers[:upto], upto - 1).history(cut=bool(older))
+        lines = Timeline(ledgers[:upto], upto - 1).history(cut=bool(older))
         waiting = {ledger.head.id for ledger in left}
-        yield Series(tuple(sorted(newest.head.accounts)), tuple(one for one in told if one.id in waiting))
-        shown = {one.id for one in told}
+        yield Series(tuple(sorted(newest.head.accounts)), tuple(one for one in lines if one.id in waiting))
+        shown = {one.id for one in lines}
         left = [ledger for ledger in left if ledger.head.id not in shown]
 
 

@@ -2,8 +2,8 @@
 
 What a scan found stands until a later scan that could see it (`visibility.py`) no longer finds it.
 
-What a scan found is stale if a scan before it knew more lately that it is gone: reports of hours ago tell of
-keys that a listing saw disabled since. What is stale is neither back nor found: it ends no gap.
+A finding is stale if an earlier scan had newer facts in which it was gone: a credential report that is hours
+old still has keys that a listing saw disabled since. A stale finding ends no gap: it has not reappeared.
 """
 
 from collections import Counter, defaultdict
@@ -162,7 +162,7 @@ class Timeline:
     def history(self, *, cut: bool) -> tuple[PastScan, ...]:
         """Say what each scan said of the last one's accounts, those left out that asked for less than half.
 
-        With `cut` there are scans from before the first: then nobody knows what was new in it.
+        With `cut` there are scans from before the first: what was new in the first is then not known.
         """
         shown = [place for place, asked in enumerate(self._asked) if 2 * len(asked) >= len(self._asked[-1])]
         new, fixed = self._noticed(shown)
@@ -177,7 +177,7 @@ class Timeline:
         return PastScan(head.id, head.as_of, head.complete, asked, failing, self._unknown[place], new, fixed)
 
     def _noticed(self, shown: Sequence[int]) -> tuple[Counter[int], Counter[int]]:
-        """Count the failures that came and went, at the first scan shown that could tell of them."""
+        """Count the failures that came and went, at the first scan shown that could see it."""
         after = {place: min(other for other in shown if other >= place) for place in range(shown[-1] + 1)}
         came = f"""
             select scan, count(*) from

@@ -7,7 +7,7 @@ The scan could see it if all of these hold; whatever is not known counts against
 - What the scan knows is at least as late as what the finding rests on. Keys that were listed are known as of
   the scan, and so are the users if their listing is whole; otherwise as of the report.
 - The key was made before the report: which keys a user has who had none in the report is not asked.
-- No unknown finding of the policy may be about the same: one without a user may be about anybody, and one of
+- No unknown finding of the policy may be about the same: one without a user may be about any user, and one of
   the same user about the same key, unless both say when their key was made.
 
 `COULD_SEE` states this once, for millions of findings of a store's scans and for those in Security Hub.
@@ -92,7 +92,7 @@ def visibilities(document: Document) -> dict[str, Visibility]:
 
 
 def _visibility(answered: Mapping[str, str], report_at: datetime | None, as_of: datetime) -> Visibility:
-    # Of a part of either nobody can say who is missing.
+    # If only part of either was read, a missing user may still exist.
     is_listed = answered.get(_USERS) == "ok"
     return Visibility(
         whole=is_listed or answered.get(_REPORT) == "ok",

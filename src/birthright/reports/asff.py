@@ -22,7 +22,7 @@ from birthright.reports.subjects import (
     is_root,
     one_line,
     partition,
-    told,
+    sentence_of,
     what_to_do,
 )
 from birthright.times import format_instant
@@ -34,7 +34,7 @@ _CIS = "CIS AWS Foundations Benchmark"
 _LABELS: dict[Risk, str] = {"low": "LOW", "medium": "MEDIUM", "high": "HIGH", "critical": "CRITICAL"}
 _STATUSES: dict[Verdict, str] = {"pass": "PASSED", "unknown": "WARNING", "fail": "FAILED"}
 _DETAILED_STATUSES = frozenset({ACTIVE, INACTIVE})
-_NOBODYS = "000000000000"
+_NO_ACCOUNT = "000000000000"
 # AWS's limits, in characters.
 _TITLE, _DESCRIPTION, _TEXT, _ID, _FIELD, _REQUIREMENT = 256, 1024, 512, 512, 2048, 64
 _REQUIREMENTS = 32
@@ -80,7 +80,7 @@ def render(report: Report, out: TextIO) -> None:
 def asff_finding(finding: Finding, report: Report, product: Product) -> dict[str, Any]:
     """Return a finding as BatchImportFindings takes it; archived if its state is `fixed`.
 
-    AwsAccountId is the finding's account; the product's where nobody knows it. All text is printable,
+    AwsAccountId is the finding's account; the product's where it is not known. All text is printable,
     on one line, and within AWS's limits.
     """
     document, page = report.document, report.pages.get(finding.policy)
@@ -103,7 +103,7 @@ def asff_finding(finding: Finding, report: Report, product: Product) -> dict[str
         "Severity": rated,
         **_times(finding, moment),
         "Title": _text(_title(finding, document), _TITLE),
-        "Description": _text(told(finding), _DESCRIPTION),
+        "Description": _text(sentence_of(finding), _DESCRIPTION),
         "Remediation": {"Recommendation": _recommendation(finding, page)},
         "ProductFields": dict(_fields(finding, document)),
         "Resources": list(_resources(finding, product)),
@@ -116,7 +116,7 @@ def asff_finding(finding: Finding, report: Report, product: Product) -> dict[str
 
 def _first_account(document: Document) -> str:
     ids = [line.account_id for line in document.accounts] or [line.account_id for line in document.coverage]
-    return next(filter(is_account_id, ids), _NOBODYS)
+    return next(filter(is_account_id, ids), _NO_ACCOUNT)
 
 
 def _text(text: str, most: int) -> str:

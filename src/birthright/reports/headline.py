@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from birthright.findings.model import Document, Remedy
 from birthright.findings.ranking import FIRST
 
-# How the answer is: something fails, nobody can be sure, all that fails is accepted, nothing fails.
+# How the answer is: something fails, something is unknown, every failure is accepted, nothing fails.
 Tone = Literal["bad", "unsure", "waived", "good"]
 _COUNTED: dict[Remedy, str] = {"retire": "not in use", "rotate": "in use", "review": "to look at"}
 

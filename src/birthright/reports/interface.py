@@ -12,7 +12,7 @@ from birthright.policies.page import Page
 class Report(msgspec.Struct, frozen=True):
     """What a report is made from: all that a scan says, and the pages that judged it, by policy.
 
-    A page may be missing: a document from elsewhere may have been judged by somebody's own. Without
+    A page may be missing: a document from elsewhere may have been judged by other pages. Without
     `passes` the findings that pass are not to be listed; some may be there to be drawn.
     """
 

@@ -116,10 +116,10 @@ def _element(text: str) -> str:
 
 
 def _add_finding(suite: _Suite, finding: Finding) -> None:
-    # The fingerprint tells keys apart whose ids were not read.
+    # The fingerprint distinguishes keys whose ids were not read.
     name = f"{subject(finding)} [{finding.fingerprint[:_SHORT]}]"
     outcome, message = _outcome(finding)
-    suite.add(finding.account_id, name, outcome, message, "\n".join(_told(finding)) if outcome else "")
+    suite.add(finding.account_id, name, outcome, message, "\n".join(_details(finding)) if outcome else "")
 
 
 def _outcome(finding: Finding) -> tuple[Outcome | None, str]:
@@ -136,7 +136,7 @@ def _outcome(finding: Finding) -> tuple[Outcome | None, str]:
     )
 
 
-def _told(finding: Finding) -> Iterator[str]:
+def _details(finding: Finding) -> Iterator[str]:
     yield f"{subject(finding)}, account {finding.account_id}: {finding.reason}".replace("\n", " ")
     yield f"risk {finding.risk}. {what_to_do(finding)}"
     yield from map(_evidence, finding.evidence)

@@ -183,7 +183,7 @@ def _cells(findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def _name(finding: Finding) -> str:
-    """Name the user as code; root and the account, which nobody chose, in words."""
+    """Name the user as code; root and the account in words."""
     if finding.user_name is None:
         return "the account"
     return "root" if is_root(finding) else code(finding.user_name)

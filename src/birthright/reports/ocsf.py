@@ -20,9 +20,9 @@ from birthright.reports.subjects import (
     home_region,
     is_root,
     partition,
+    sentence_of,
     subject,
     titles,
-    told,
     what_to_do,
 )
 from birthright.text import printable
@@ -132,7 +132,7 @@ class _Events:
             "status_detail": printable(finding.reason),
             "confidence_id": 3,
             "confidence": "High",
-            "message": told(finding),
+            "message": sentence_of(finding),
             "finding_info": self._info(finding, policy, state),
             "compliance": _compliance(finding, policy, verdict),
             "cloud": self._cloud(finding),
@@ -152,7 +152,7 @@ class _Events:
         info: dict[str, object] = {
             "uid": finding.fingerprint,
             "title": policy.title,
-            "desc": told(finding),
+            "desc": sentence_of(finding),
             "created_time": first or self._time,
             "modified_time": self._time,
             "analytic": policy.analytic,

@@ -18,8 +18,8 @@ from birthright.reports.subjects import (
     first_paragraph,
     is_root,
     one_line,
+    sentence_of,
     subject,
-    told,
     what_to_do,
 )
 from birthright.text import printable
@@ -52,7 +52,7 @@ def render(report: Report, out: TextIO) -> None:
 def artifact_uri(finding: Finding) -> str:
     """Return the relative URI that stands for the account, its root or a user: the same in every scan.
 
-    The key is left out, because not every depth knows its id; the fingerprint tells keys apart.
+    The key is left out, because not every depth knows its id; the fingerprint distinguishes keys.
     """
     account = f"aws/{quote(finding.account_id, safe='')}"
     if finding.user_name is None:
@@ -159,7 +159,7 @@ def _result(finding: Finding, place: int | None, *, weighed: bool) -> dict[str, 
         "ruleId": finding.policy,
         "kind": _KINDS[finding.verdict],
         "level": _LEVELS[finding.risk] if finding.verdict == "fail" else "none",
-        "message": {"text": _message(told(finding))},
+        "message": {"text": _message(sentence_of(finding))},
         "locations": [_location(finding)],
         # GitHub looks at the second only.
         "partialFingerprints": {

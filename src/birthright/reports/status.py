@@ -9,7 +9,7 @@ from birthright.findings.model import Changes, Document, WaiverState, WaiverSumm
 from birthright.reports.survey import SHOWN
 from birthright.tables import add_row, fixed, table
 
-# What somebody has to look at, the most urgent first.
+# Which waivers need review, the most urgent first.
 _TO_DO: dict[WaiverState, str] = {
     "expired": "ended {expires}",
     "unmatched": "covers nothing any more: remove it",
@@ -51,7 +51,7 @@ def print_fixed(console: Console, document: Document) -> None:
 
 
 def print_waivers(console: Console, waivers: Sequence[WaiverSummary]) -> None:
-    """Say which waivers somebody has to look at; those that simply hold are in the counts."""
+    """Print the waivers that need review; the others are in the counts only."""
     found = [line for line in waivers if line.state in _TO_DO]
     if not found:
         return

@@ -41,7 +41,7 @@ def subject(finding: Finding) -> str:
     return whose(finding)
 
 
-def told(finding: Finding) -> str:
+def sentence_of(finding: Finding) -> str:
     """Say the finding in one printable sentence: subject, account, reason."""
     place = "" if finding.user_name is None else f" in account {printable(finding.account_id)}"
     return f"{subject(finding)}{place}: {printable(finding.reason)}"

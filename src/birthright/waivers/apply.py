@@ -1,4 +1,4 @@
-"""Findings that somebody accepted are marked so, and counted apart."""
+"""Marks accepted findings as waived, and counts them apart."""
 
 import re
 from collections import Counter, defaultdict
@@ -57,7 +57,7 @@ def waive(document: Document, waivers: Sequence[WaiverEntry], today: date) -> Do
 
 
 def misfits(waivers: Iterable[WaiverEntry], pages: Mapping[str, Page]) -> tuple[str, ...]:
-    """Say, a line each, which entries can never cover anything: their policy has other subjects."""
+    """Describe, a line each, the entries that cannot cover anything: their policy has other subjects."""
     lines = []
     for number, one in enumerate(waivers, 1):
         page = pages.get(one.policy)
@@ -78,7 +78,7 @@ class _Pattern:
         self._user = _regex(waiving.user)
 
     def is_near(self, finding: Finding) -> bool:
-        """Whether the places fit; an unknown about a whole account is about each of its users."""
+        """Whether account and user match; an unknown about a whole account is about each of its users."""
         if not self._account.match(finding.account_id):
             return False
         if finding.user_name is None and finding.verdict == "unknown":
@@ -160,7 +160,7 @@ class _Waived(LazyFindings):
 
 
 class _Seen:
-    """What one look at all findings tells."""
+    """What one pass over all findings shows."""
 
     def __init__(self) -> None:
         self.moved: Counter[_Place] = Counter()  # from fail to waived; less than none: back
@@ -206,7 +206,7 @@ def _line(
 
 
 def _reach_by_id(document: Document, reach: Mapping[str, Reach]) -> dict[str, Reach]:
-    """Say how far each account was read where ids count: a report has none, and no keys younger than it."""
+    """Return how far the keys of each account were read: a report has no ids, and no keys younger than it."""
     listed = {row.account_id for row in document.coverage
               if row.source == "ListAccessKeys" and row.status in ANSWERED}  # fmt: skip
     return {
@@ -215,7 +215,7 @@ def _reach_by_id(document: Document, reach: Mapping[str, Reach]) -> dict[str, Re
 
 
 def _was_read(one: WaiverEntry, document: Document, reach: Mapping[str, Reach]) -> bool:
-    """Whether all that a waiver is about was looked at: its policy, and every account it may mean."""
+    """Whether everything that a waiver is about was read: its policy, and every account that it may match."""
     if one.policy not in {line.id for line in document.policies}:
         return False
     if _WILD.search(one.account) and (UNKNOWN in reach or not document.scan.listed):
@@ -255,8 +255,8 @@ def _moved(line: _Line, number: int) -> _Line:
 
 def is_of_key(finding: Finding) -> bool:
     """Whether it is about a key, also one whose id was not read."""
-    told = (finding.access_key_id, finding.created_at, finding.status, finding.ever_used)
-    return any(value is not None for value in told) or any(item.fact == "slot" for item in finding.evidence)
+    read = (finding.access_key_id, finding.created_at, finding.status, finding.ever_used)
+    return any(value is not None for value in read) or any(item.fact == "slot" for item in finding.evidence)
 
 
 def _lasting(one: WaiverEntry) -> date:

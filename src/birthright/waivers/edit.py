@@ -1,4 +1,4 @@
-"""Adds an entry to `waivers.yaml`. Every byte that was there stays: it is somebody's file, with comments."""
+"""Adds an entry to `waivers.yaml`. Every byte that was there stays: people keep comments in it."""
 
 import stat
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`waivers.yaml`: which failures somebody accepts, why, and until when. Made to be reviewed in git.
+"""`waivers.yaml`: which failures are accepted, by whom, why, and until when. Made to be reviewed in git.
 
     schema: birthright.waivers/1
     waivers:

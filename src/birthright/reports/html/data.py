@@ -45,7 +45,7 @@ class _Table:
         self._places: dict[Hashable, int] = {}
 
     def place(self, key: Hashable, make: Callable[[], object]) -> int:
-        """Return the number of a value, made when it is first seen; `key` tells it from the others."""
+        """Return the number of a value, made when it is first seen; `key` identifies it."""
         place = self._places.get(key)
         if place is None:
             place = self._places[key] = len(self.values)
