@@ -134,3 +134,20 @@ def test_lines_are_read_without_scrolling(page: Path) -> None:
         line for line in prose if len(_UNBROKEN.sub("", line)) > 100 and not line.startswith(("|", "    "))
     ]
     assert long == []
+
+
+# A wing's file as Markdown names it: `history/visibility.py`, `src/birthright/errors.py`.
+_PATH = re.compile(r"`((?:src/birthright/|tests/|benchmarks/|docs/|deploy/)?[\w/-]+\.py)`")
+
+
+@pytest.mark.parametrize("page", MARKDOWN, ids=lambda path: path.name)
+def test_files_that_are_named_are_there(page: Path) -> None:
+    """A file of the project that a page names exists."""
+    named = _PATH.findall(page.read_text("utf-8"))
+    places = (ROOT, ROOT / "src" / "birthright", ROOT / "src" / "birthright" / "retirement")
+    found = {path.name for path in (ROOT / "src").rglob("*.py")}
+    missing = [
+        name for name in named
+        if not any((place / name).is_file() for place in places) and ("/" in name or name not in found)
+    ]  # fmt: skip
+    assert missing == []
