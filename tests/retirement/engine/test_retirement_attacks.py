@@ -27,7 +27,7 @@ from birthright.retirement.model import PlanRef, Retirement, Terms
 from birthright.sandbox.account import Key
 from birthright.sandbox.direct import _Body
 from birthright.sandbox.log import LogEntry
-from retirement_world import PLUG, START, Crash, World, folder
+from retirement_world import LEASE, PLUG, START, Crash, World, folder
 
 RECIPIENT = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
 LISTED = (
@@ -47,6 +47,7 @@ class Lab(World):
         self.between: Callable[[str], None] | None = None
         self.dates: Callable[[str], datetime | None] = lambda _: None
         self.aws_clock: AwsClock | None = None
+        self.lease = LEASE
         super().__init__(random.Random(1), place)  # noqa: S311 - not for cryptography
         self.terms = Terms()
         self.box.cloud.delays.consistency = 0.0
@@ -60,7 +61,7 @@ class Lab(World):
             self.between(where)
 
     def _tools(self, journal: Any, name: str) -> RunContext:  # noqa: ANN401 - the journal, made fragile
-        tools = super()._tools(journal, name)
+        tools = msgspec.structs.replace(super()._tools(journal, name), lease=self.lease)
         return msgspec.structs.replace(tools, now=self.aws_clock.now) if self.aws_clock else tools
 
     def doubt_time(self, patch: pytest.MonkeyPatch) -> None:
@@ -172,6 +173,17 @@ class Lab(World):
             if where == "journal" and moment():
                 self.between = None
                 raise Crash
+
+        self.between = between
+
+    def stall(self, call: str, seconds: float, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Hold the process up for so long between the announcement of this call and the call."""
+
+        def between(where: str) -> None:
+            if where == "journal" and self.announced(call):
+                self.between = None
+                self.clock.advance(timedelta(seconds=seconds))
+                meanwhile()
 
         self.between = between
 
@@ -433,6 +445,35 @@ def test_a_throttled_change_does_not_go_out_late(lab: Lab, action: str) -> None:
         lab.later(days=15)
     assert lab.status(key.access_key_id) == "Active"
     assert lab.last.state in {"stopped", "reclaimed"}
+
+
+@pytest.mark.parametrize(("seconds", "made"), [(9, True), (11, False)])
+def test_an_announcement_holds_for_ten_seconds(lab: Lab, seconds: int, made: bool) -> None:  # noqa: FBT001
+    """Whoever is held up for longer between announcement and call does not make it; the next run does."""
+    key = lab.idle()
+    lab.begin()
+    lab.stall("enable", seconds)
+    lab.take_back(lab.last)
+    assert lab.between is None
+    assert (lab.status(key.access_key_id) == "Active") is made
+    assert lab.give_back().retirement.state == "undone"
+    assert lab.status(key.access_key_id) == "Active"
+
+
+def test_a_lock_that_was_lost_meanwhile(lab: Lab) -> None:
+    """A lease may be shorter than an announcement holds: what another run has given back stays on."""
+    lab.lease = timedelta(seconds=4)
+    key = lab.idle()
+
+    def meanwhile() -> None:
+        lab.work("second worker")
+        assert lab.status(key.access_key_id) == "Inactive"
+        assert lab.give_back().retirement.state == "undone"
+
+    lab.stall("disable", 5, meanwhile)
+    lab.begin()
+    assert lab.between is None
+    assert (lab.last.state, lab.status(key.access_key_id)) == ("undone", "Active")
 
 
 # Lost answers and stale reads
