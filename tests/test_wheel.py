@@ -60,6 +60,7 @@ def installed(wheel: Path) -> Path:
     return home
 
 
+@pytest.mark.slow
 def test_the_wheel_is_whole_and_scans_in_an_empty_directory(
     wheel: Path, installed: Path, tmp_path: Path
 ) -> None:

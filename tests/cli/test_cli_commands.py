@@ -20,7 +20,7 @@ BORN = "access-key-created-with-user"
 
 
 @pytest.fixture
-def keys(box: Sandbox, scan_of: Callable[[int], Path], store: Path) -> dict[str, str]:
+def keys(box: Sandbox, scan_of: Callable[..., Path], store: Path) -> dict[str, str]:
     """Keep a scan of the account in the store; return the key ids by user (users with one key)."""
     shutil.copytree(scan_of(60) / "store", store)
     users = box.account().users

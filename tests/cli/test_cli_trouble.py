@@ -199,9 +199,10 @@ def test_passing_troubles_change_nothing(
     kind: Kind, details: dict[str, object], small: Sandbox, birthright: Birthright
 ) -> None:
     """What goes away when asked again costs time and no facts."""
-    wanted = birthright("scan", "--format", "json").document["findings"]
+    scan = ("scan", "--policy", BORN, "--all", "--format", "json")
+    wanted = birthright(*scan).document["findings"]
     small.faults.add(kind, **details)
-    ran = birthright("scan", "--format", "json")
+    ran = birthright(*scan)
     assert ran.document["findings"] == wanted
     assert {line["status"] for line in ran.document["coverage"]} == {"ok"}
 

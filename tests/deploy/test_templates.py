@@ -93,6 +93,7 @@ def printed(capsys: pytest.CaptureFixture[str], *options: str) -> Any:  # noqa: 
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_cfn_lint_finds_nothing() -> None:
     """Neither errors nor warnings in any file of the folder; what cfn-lint calls informational are ideas."""
     from cfnlint.api import lint_all  # takes seconds to import

@@ -279,7 +279,8 @@ def test_workers_elsewhere(
     assert "scheduler" in second
 
 
-@pytest.mark.parametrize("when", [pytest.param("starting", marks=pytest.mark.slow), "reading"])
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["starting", "reading"])
 def test_ctrl_c_is_told_in_two_lines(when: str, box: Sandbox, tmp_path: Path) -> None:
     """A terminal's Ctrl-C reaches the workers, too: nothing of theirs is shown, and none is left."""
     folder = tmp_path / "store"

@@ -133,6 +133,12 @@ def postgresql_url(postgresql_server: PostgreSQL) -> str:
     return postgresql_server.new_database()
 
 
+# For tests that start processes: PostgreSQL's half of them is slow.
+SLOW_WITH_POSTGRESQL = pytest.mark.parametrize(
+    "place", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
+)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Give the place of a journal that does not exist yet, once for each kind of database."""

@@ -21,6 +21,9 @@ DESTINATIONS = {
     "ex-a": ["secretsmanager:DescribeSecret", "secretsmanager:PutSecretValue"],
     "ps-a": ["ssm:DescribeParameters", "ssm:PutParameter", "ssm:AddTagsToResource"],
 }
+# One write at each place, and one look; the others are slow tests.
+WITH_EVERY_CHANGE = {"secretsmanager:CreateSecret", "secretsmanager:PutSecretValue", "ssm:PutParameter",
+                     "ssm:DescribeParameters"}  # fmt: skip
 # Seen before a key is made, so that nothing needs to be taken back.
 LOOKS = {"secretsmanager:DescribeSecret", "ssm:DescribeParameters"}
 DAYS: tuple[dict[str, float], ...] = ({}, {"minutes": 1}, {"days": 4}, {"days": 15})
@@ -150,7 +153,12 @@ def test_each_permission_on_keys_denied(here: Scene, action: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("user", "action"), [(user, action) for user, actions in DESTINATIONS.items() for action in actions]
+    ("user", "action"),
+    [
+        pytest.param(user, action, marks=[] if action in WITH_EVERY_CHANGE else [pytest.mark.slow])
+        for user, actions in DESTINATIONS.items()
+        for action in actions
+    ],
 )
 def test_each_permission_of_a_destination_denied(here: Scene, user: str, action: str) -> None:
     """The new key is not made, or deleted again; who reads it is told which action is missing."""
@@ -200,7 +208,7 @@ def test_neither_handed_over_nor_deleted(here: Scene) -> None:
     [
         ("sm-a", "secretsmanager:PutSecretValue"),
         ("ps-a", "ssm:AddTagsToResource"),
-        ("ps-a", "ssm:PutParameter"),
+        pytest.param("ps-a", "ssm:PutParameter", marks=pytest.mark.slow),
     ],
 )
 def test_the_second_rotation_of_a_user(here: Scene, user: str, action: str) -> None:

@@ -9,15 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from postgresql_helpers import place, postgresql_server, postgresql_url
+from postgresql_helpers import SLOW_WITH_POSTGRESQL, place, postgresql_server, postgresql_url
 from retire_helpers import ProcessJudge, Scene, scene
 
 __all__ = ["place", "postgresql_server", "postgresql_url"]
 
 SLOW = pytest.mark.slow
-EACH_JOURNAL = pytest.mark.parametrize(
-    "place", ["sqlite", pytest.param("postgresql", marks=SLOW)], indirect=True
-)
 USERS = ("idle-1", "idle-2", "idle-3", "sm-1", "ex-1", "ps-1")
 LATENCY_MS = 150.0
 
@@ -55,7 +52,7 @@ def to_the_end(here: Scene) -> None:
     ProcessJudge(here).all()
 
 
-@EACH_JOURNAL
+@SLOW_WITH_POSTGRESQL
 def test_two_at_once(here: Scene) -> None:
     """Each user is worked on by one of two; the other says by whom. Nothing happens twice."""
     here.box.latency.ms = LATENCY_MS
@@ -73,7 +70,7 @@ def test_two_at_once(here: Scene) -> None:
     to_the_end(here)
 
 
-@EACH_JOURNAL
+@SLOW_WITH_POSTGRESQL
 def test_a_dead_holders_lock_is_taken_over_after_its_lease(here: Scene) -> None:
     """Until the lease is over the next run says who held it; then it goes on."""
     here.settings(lease="30s")

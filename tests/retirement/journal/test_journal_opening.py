@@ -17,6 +17,7 @@ from birthright.retirement.journal.migrations import versions
 from birthright.retirement.journal.opening import open_journal
 from birthright.retirement.journal.schema import HEAD, metadata, version
 from journal_helpers import ACTOR, filled, order, run
+from postgresql_helpers import SLOW_WITH_POSTGRESQL
 
 
 def test_a_journal_is_there_again(place: str) -> None:
@@ -28,6 +29,7 @@ def test_a_journal_is_there_again(place: str) -> None:
         assert list(journal.steps()) == told
 
 
+@SLOW_WITH_POSTGRESQL
 def test_only_a_first_opening_imports_alembic(place: str) -> None:
     """A journal of this version is opened by looking at its version only."""
     open_journal(place).close()
@@ -198,6 +200,7 @@ def test_without_the_driver() -> None:
     subprocess.run([sys.executable, "-c", script], check=True, timeout=30)
 
 
+@SLOW_WITH_POSTGRESQL
 def test_many_open_a_new_journal_at_once(place: str) -> None:
     """Four processes that all find no journal make one, and none fails."""
     script = (

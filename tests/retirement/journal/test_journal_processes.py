@@ -13,6 +13,7 @@ from birthright.retirement.journal.journal import Journal
 from birthright.retirement.journal.opening import open_journal
 from birthright.retirement.journal.writing import _Write
 from journal_helpers import ACTOR, LEASE, NOW, order, record
+from postgresql_helpers import SLOW_WITH_POSTGRESQL
 
 WRITER = Path(__file__).parents[2] / "helpers" / "journal_writer.py"
 
@@ -38,6 +39,7 @@ def begin(child: "subprocess.Popen[str]") -> None:
     child.stdin.flush()
 
 
+@SLOW_WITH_POSTGRESQL
 def test_two_processes_append_at_once(place: str) -> None:
     """Both write all their steps into one whole chain, and none waits for the other to end."""
     children = [writer(place, number, 100) for number in (1, 2)]
@@ -51,6 +53,7 @@ def test_two_processes_append_at_once(place: str) -> None:
         assert len({step.retirement_id for step in list(journal.steps())[20:182]}) == 2
 
 
+@SLOW_WITH_POSTGRESQL
 def test_a_killed_process_leaves_a_whole_journal(place: str) -> None:
     """After kill -9 the chain is whole and has every step said to be written, and one more at most."""
     total = 0
