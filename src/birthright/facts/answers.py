@@ -96,11 +96,11 @@ class ListedKey(msgspec.Struct, frozen=True, gc=False):
 class AccountAnswers(msgspec.Struct, frozen=True):
     """All that was read of one account.
 
-    `report` None: no report could be read. `users` None: the users were not listed, or not to the
-    end (then whoever was seen is still here, in `users`, and `users_complete` is False).
+    `report` None: no report could be read. `users` None: the users were not listed. Where the listing broke
+    off, `users` holds those that came before, and `users_complete` is False.
     `keys` holds, per user name whose keys were listed, that user's keys (an empty tuple is a fact:
-    none). `last_uses` holds what GetAccessKeyLastUsed said, per key id. `unread_keys` names the users
-    whose keys were asked for and could not be read.
+    none). `last_uses` holds what GetAccessKeyLastUsed returned, per key id. `unread_keys` names the users
+    whose keys could not be listed.
     """
 
     account_id: str

@@ -1,20 +1,20 @@
-"""How far the accounts of a scan were read, as their coverage tells."""
+"""How far the accounts of a scan were read, according to their coverage."""
 
 from collections.abc import Iterable
 from typing import Literal, Protocol
 
 from birthright.facts.model import UNKNOWN, Status
 
-# What is whole leaves nothing to ask again.
+# Nothing of these needs to be read again.
 WHOLE: frozenset[Status] = frozenset({"ok", "skipped"})
 ANSWERED: frozenset[Status] = frozenset({"ok", "partial"})
-# How an account is entered; says nothing of what is in it.
+# The call that enters an account; it returns no facts about it.
 ENTRY = "AssumeRole"
 ENTRIES = frozenset({ENTRY, "GetCallerIdentity"})
 _LISTING = "ListAccounts"
 _NO_FACTS = frozenset({*ENTRIES, _LISTING})
 
-# read: it answered something. unread: nothing. skipped: nobody was to ask it.
+# read: it answered something. unread: nothing. skipped: it was not to be read.
 Reach = Literal["read", "unread", "skipped"]
 
 
@@ -23,23 +23,23 @@ class CoverageRow(Protocol):
 
     @property
     def account_id(self) -> str:
-        """Whom."""
+        """The account's id."""
 
     @property
     def account_name(self) -> str | None:
-        """What it is called."""
+        """The account's name, if it is known."""
 
     @property
     def source(self) -> str:
-        """What was asked."""
+        """The AWS operation."""
 
     @property
     def status(self) -> Status:
-        """Whether it was answered."""
+        """How it was answered."""
 
 
 def reach_of(coverage: Iterable[CoverageRow]) -> dict[str, Reach]:
-    """Say how far each account was read, by id, in the order of the rows."""
+    """Return how far each account was read, by id, in the order of the rows."""
     reach: dict[str, Reach] = {}
     for row in coverage:
         if row.source not in _NO_FACTS and row.status in ANSWERED:
@@ -52,12 +52,12 @@ def reach_of(coverage: Iterable[CoverageRow]) -> dict[str, Reach]:
 
 
 def accounts_in(coverage: Iterable[CoverageRow]) -> dict[tuple[str, str | None], None]:
-    """Tell the accounts apart: by their ids, and by name (of a profile, say) those without a known id."""
+    """Return the distinct accounts: by id, and by name (a profile's) where the id is not known."""
     return dict.fromkeys(
         (row.account_id, row.account_name if row.account_id == UNKNOWN else None) for row in coverage
     )
 
 
 def is_whole(coverage: "Iterable[CoverageRow]") -> bool:
-    """Whether everything that was asked for was answered."""
+    """Whether every read was answered in full."""
     return all(row.status in WHOLE for row in coverage)

@@ -2,7 +2,7 @@
 
 The report knows passwords, MFA, root and two unnamed key slots, up to four hours ago. The listings
 know the users and keys of now. A user's listed keys are the truth about which keys there are; the
-report adds when they were used. What neither says stays None, and a user whose keys nobody could
+report adds when they were used. What neither says stays None, and a user whose keys could not be
 read gets a key row that is unknown in everything, so that no rule passes it.
 """
 
@@ -29,7 +29,7 @@ _START = datetime.min.replace(tzinfo=UTC)
 
 
 class JoinNotes(msgspec.Struct, frozen=True):
-    """What the sources disagreed about. Counts are users; `ambiguous_keys` are access key ids."""
+    """Where the sources disagree. Counts are users; `ambiguous_keys` are access key ids."""
 
     deleted_since_report: int = 0
     newer_than_report: int = 0
@@ -40,7 +40,7 @@ class JoinNotes(msgspec.Struct, frozen=True):
     ambiguous_keys: tuple[str, ...] = ()
 
     def lines(self) -> tuple[str, ...]:
-        """Say it in lines for people; what did not happen has no line."""
+        """Return a line for each kind of disagreement that there is."""
         counted = (
             (self.deleted_since_report, "in the report deleted since it was made"),
             (self.newer_than_report, "not in the report"),
@@ -189,8 +189,8 @@ def _key_order(key: AccessKey) -> tuple[datetime, str, int]:
 def _has_unread_keys(answers: AccountAnswers, subject: _Subject) -> bool:
     """Whether the user may have keys of which nothing was read.
 
-    So it is when they were not listed to the end or, where nobody listed them, when the report does
-    not describe the user or tells of more than its two slots show.
+    That is so when the listing broke off or, where there is none, when the report does not describe the user
+    or mentions more keys than its two slots hold.
     """
     if subject.name in answers.keys:
         return subject.name in answers.unread_keys
@@ -200,7 +200,7 @@ def _has_unread_keys(answers: AccountAnswers, subject: _Subject) -> bool:
 def _known_rows(
     answers: AccountAnswers, subject: _Subject, blank: AccessKey, matches: list[_Match] | None
 ) -> Iterator[AccessKey]:
-    """Make a row of each listed key or, where nobody listed them, of each slot with one."""
+    """Make a row for each listed key or, without a listing, for each slot that has one."""
     if matches is not None:
         for key, slot in matches:
             yield _listed_row(blank, key, slot, answers.last_uses.get(key.access_key_id))

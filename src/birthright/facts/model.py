@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, get_args
 
 import msgspec
 
-# Stands for the id of an account that nobody could ask for it.
+# Stands for the id of an account that could not be read.
 UNKNOWN = "unknown"
 
 Status = Literal["ok", "partial", "denied", "failed", "skipped"]
@@ -74,10 +74,10 @@ class AccessKey(msgspec.Struct, frozen=True, gc=False):
 
 
 class Coverage(msgspec.Struct, frozen=True, gc=False):
-    """What was asked of an account, and whether it was answered. `source` is the AWS operation's name.
+    """One kind of read of an account, and how it was answered. `source` is the AWS operation's name.
 
-    `sha256` is the digest of what came, in hexadecimal (see docs/evidence.md); None where nothing came, and
-    in scans of a time when nobody made one.
+    `sha256` is the digest of the answers, in hexadecimal (see docs/evidence.md); None where there are
+    none, and in scans from before digests were kept.
     """
 
     account_id: str
@@ -96,9 +96,9 @@ class Coverage(msgspec.Struct, frozen=True, gc=False):
 
 
 class Account(msgspec.Struct, frozen=True, gc=False):
-    """An account that a scan was asked about, read or not.
+    """An account that a scan was to read, whether it was read or not.
 
-    `state` is Organizations' word (ACTIVE, SUSPENDED, PENDING_CLOSURE...), None where nobody asked it.
+    `state` is Organizations' word (ACTIVE, SUSPENDED, PENDING_CLOSURE...), None where it was not asked.
     `ou_path` is like `/Workloads/Prod`, `/` for the organization's root, None where it is not known.
     """
 

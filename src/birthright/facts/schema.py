@@ -48,7 +48,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         return _schema(self.row)
 
 
-# All tables that rules and queries see, by name. `accounts` are those that were asked for.
+# All tables that rules and queries see, by name. `accounts` are those that a scan was to read.
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (

@@ -26,7 +26,7 @@ Expected = Literal["pass", "fail", "unknown", "out"]
 
 _AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
 _RELATIVE = re.compile(r"(user|as_of)(?: *([+-]) *(\w+))?")
-# What is asked of single keys only, where the report does not say it.
+# A look-up per key, made only where the report does not say it.
 _NOT_ASKED = {"GetAccessKeyLastUsed"}
 _OK: Status = "ok"
 _WANTED = ("fail", "pass", "unknown")
@@ -53,7 +53,7 @@ class PageCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CaseResult(msgspec.Struct, frozen=True):
-    """What came of a case. `differences` has a line for every subject judged otherwise than expected."""
+    """The result of a case. `differences` has a line for every subject judged otherwise than expected."""
 
     name: str
     passed: bool
@@ -89,7 +89,7 @@ def read_cases(page: Page) -> list[PageCase]:
 
 
 def missing_verdicts(page: Page) -> tuple[str, ...]:
-    """Say which of fail, pass and unknown no case expects: such a page is not tested."""
+    """Return which of fail, pass and unknown no case expects: such a page is not fully tested."""
     expected = {verdict for case in read_cases(page) for verdict in _list(case.expect)}
     return tuple(verdict for verdict in _WANTED if verdict not in expected)
 
@@ -110,7 +110,7 @@ def _judge(page: Page, accounts: Sequence[_Account]) -> Iterator[tuple[_Account,
 
 @contextmanager
 def _naming(origin: str, case: PageCase) -> Iterator[None]:
-    """Name the page and the case in whatever is found to be wrong with it."""
+    """Name the page and the case in errors raised inside."""
     try:
         yield
     except PageError:
@@ -186,7 +186,7 @@ def _convert(
     born: datetime,
     as_of: datetime,
 ) -> Fact:
-    """Lay what a case says over the defaults. Raises UsageError naming the field."""
+    """Override the defaults by what a case gives. Raises UsageError naming the field."""
     fields = dict(defaults)
     for name, value in given.items():
         if name not in kind.__struct_fields__ or name == "account_id":
@@ -207,7 +207,7 @@ def _near(name: str, kind: type[msgspec.Struct]) -> str:
 
 
 def _instant(value: object, born: datetime, as_of: datetime, where: str) -> datetime:
-    """Read a time: an instant, or `user` or `as_of` with a duration added or taken away."""
+    """Read a time: a timestamp, or `user` or `as_of` plus or minus a duration."""
     try:
         if isinstance(value, datetime):
             return parse_instant(value.isoformat())

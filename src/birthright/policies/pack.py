@@ -68,7 +68,7 @@ def _by_id(pages: Iterable[Page]) -> list[Page]:
 
 
 def _refuse_double(page: Page, other: str) -> NoReturn:
-    """Refuse a second page of one id: which of them judged would be a matter of luck."""
+    """Refuse a second page of one id."""
     raise PageError(
         f"{page.origin}: policy {page.id} is already defined by {other}", "give your page an id of its own"
     )

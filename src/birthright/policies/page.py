@@ -27,13 +27,13 @@ T = TypeVar("T")
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _FENCE = re.compile(r"^```(\w*)[ \t]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
 _LONGEST = 500_000
-# What the evaluator binds itself.
+# The evaluator binds these itself.
 _TAKEN = frozenset({"as_of", "unread_accounts"})
 _SECTIONS = ("Rule", "Remediation", "Tests")
 
 
 class Parameter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A value a rule takes. The default's form is the type: a truth value, a number, a duration, text."""
+    """A parameter of a rule. Its type is the default's: a boolean, a number, a duration, or text."""
 
     default: bool | int | str
     about: str
@@ -43,7 +43,7 @@ class Parameter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return _as_duration(self.default)
 
     def read(self, text: str) -> Value:
-        """Read a value written by a person, of the same type as the default. Raises UsageError."""
+        """Parse a value, of the same type as the default. Raises UsageError."""
         wanted = self.value()
         if isinstance(wanted, bool):
             return _read_bool(text)
@@ -110,7 +110,7 @@ class Page(msgspec.Struct, frozen=True):
         return self.text[place + len(self.prose) :].strip()
 
     def values(self, overrides: Mapping[str, str]) -> dict[str, Value]:
-        """Return every parameter's value, defaults replaced by what a person wrote."""
+        """Return every parameter's value: the override, or else the default."""
         for name in overrides:
             if name not in self.front.parameters:
                 known = ", ".join(self.front.parameters) or "none"
@@ -199,7 +199,7 @@ def read_yaml(text: str, kind: type[T], where: str, first_line: int = 1) -> T:
 
 
 def _sections(body: str, origin: str) -> dict[str, str]:
-    """Cut the body at its `## ` headings; what stands before the first is the prose, under ''."""
+    """Split the body at its `## ` headings; the prose before the first is under ''."""
     parts = re.split(r"^## +(.+?)[ \t]*$\n?", _mask_fences(body), flags=re.MULTILINE)
     names = ["", *parts[1::2]]
     sections: dict[str, str] = {}
@@ -251,7 +251,7 @@ def _read_int(text: str) -> int:
 
 
 def show_value(value: Value) -> str:
-    """Write a parameter's value as a person reads it."""
+    """Format a parameter's value for people."""
     if isinstance(value, timedelta):
         return format_duration(value)
     return str(value).lower() if isinstance(value, bool) else str(value)

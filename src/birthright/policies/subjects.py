@@ -15,8 +15,8 @@ from birthright.facts.model import ACTIVE, Principal
 # When the user of a page's test was created, unless the test says otherwise.
 BORN = datetime(2026, 1, 1, tzinfo=UTC)
 
-# Makes what a test leaves out of a fact, from its user, its place among the user's, what the test says, and
-# the test's instant.
+# Returns the columns of a fact that a test leaves out, given its user, its index, the columns that the test
+# gives, and the test's timestamp.
 CaseFact = Callable[[Principal, int, Mapping[str, Any], datetime], dict[str, Any]]
 
 _REPORT = "GetCredentialReport"
@@ -79,7 +79,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def case_of(table: str) -> CaseFact:
-    """Return what makes the facts of a table in tests."""
+    """Return how tests fill in the facts of a table."""
     return next((one.case for one in SUBJECTS.values() if one.table == table), lambda *_: {})
 
 
