@@ -10,7 +10,7 @@ from birthright.text import printable
 
 GAP = 2  # columns between two cells
 _KEY_ID = 20
-_ONE_LINE = frozenset({"account", "access key", "made", "last used", "known", "next"})
+_ONE_LINE = frozenset({"account", "access key", "created", "last used", "first seen", "next"})
 
 
 def table(*columns: str | Column, gap: int = GAP, heading: str = "dim") -> Table:

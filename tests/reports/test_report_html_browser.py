@@ -124,7 +124,7 @@ def test_how_long_a_finding_is_known_is_shown_sorted_and_filtered(visit: Open, t
     opened.page.click("th[data-sort=known] button")
     assert shown(opened) == ["bob", "cleo", "dora", "ann"]
     assert opened.page.locator("#f-state option").all_inner_texts() == [
-        "all", "new (1)", "again (1)", "as before (1)", "fixed (1)",
+        "all", "new (1)", "again (1)", "unchanged (1)", "fixed (1)",
     ]  # fmt: skip
     opened.page.select_option("#f-state", "fixed")
     assert opened.page.locator("#table tr.row td").nth(-2).inner_text() == ""

@@ -150,7 +150,7 @@ def test_the_numbers_of_changes_waivers_and_units_are_there() -> None:
     text = html(organization())
     for state in ("expired", "unmatched", "expiring", "unread"):
         assert f"<strong>{state}</strong>" in text
-    assert "Waivers: 4 to look at" in text
+    assert "Waivers: 4 to review" in text
     for heading in (
         "Since 2026-01-01 00:00 UTC",
         "By organizational unit",

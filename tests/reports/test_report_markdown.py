@@ -76,7 +76,7 @@ def test_every_kind_of_finding() -> None:
         "Not everything was read",
         "Not in use",
         "In use",
-        "A person has to look",
+        "Needs review",
         "Other findings",
     ):
         assert f"\n## {heading}" in text
@@ -119,8 +119,8 @@ def test_counts_and_changes() -> None:
     assert (
         "Since scan `20261101T100000Z-000000` (2026-11-01 10:00 UTC): 1 new, 3 reappeared, 4 fixed, " in text
     )
-    assert "2 as before, 5 not read this time." in text
-    assert "## Not in use: look again, disable, wait, delete (1)" in text
+    assert "2 unchanged, 5 not read this time." in text
+    assert "## Not in use: verify, disable, wait, delete (1)" in text
     assert "**new**: created 2 s after its user" in text
     assert "2026-01-26 | 2026-05-06" in text
 

@@ -80,7 +80,7 @@ def test_what_changed_is_said_first_and_each_failure_says_how_long_it_is_known()
     old = finding(user_name="bob", access_key_id="AKIABBBBBBBBBBBBBBBB", state="persisting",
                   first_seen=NOW - timedelta(days=12))  # fmt: skip
     text = shown(finding(state="new", first_seen=NOW), old, fail=2, changes=CHANGES)
-    line = "Since 2026-11-21 10:00 UTC: 1 new, 0 there again, 1 fixed, 2 as before."
+    line = "Since 2026-11-21 10:00 UTC: 1 new, 0 reappeared, 1 fixed, 2 unchanged."
     assert text.index(line) < text.index("alice")
     assert " new " in next(row for row in text.splitlines() if row.startswith("alice"))
     assert " 12 d " in next(row for row in text.splitlines() if row.startswith("bob"))
@@ -114,7 +114,7 @@ def test_waivers_to_look_at(state: WaiverState, words: str) -> None:
     line = WaiverSummary(BORN, "*", "alice", "AKIAIOSFODNN7EXAMPLE", "vendor", "payments", None,
                       ACCEPTED.created, ACCEPTED.expires, state, 0)  # fmt: skip
     text = shown(fail=0, waivers=(line, msgspec.structs.replace(line, state="active")))
-    assert "Waivers to look at (1 of 2)" in text
+    assert "Waivers to review (1 of 2)" in text
     assert words in text
 
 

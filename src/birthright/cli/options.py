@@ -131,7 +131,7 @@ def outcome_options(command: Command) -> Command:
         "outcome",
         "OutcomeChoice",
         click.option("--since", metavar="last|SCAN_ID|FILE",
-                     help="Say what is new, fixed or there again since that scan."),
+                     help="Say what is new, fixed or reappeared since that scan."),
         click.option("--fail-on", metavar="any|new|risk>=LEVEL",
                      help="Which failures make the exit code 1 (default: any); of two, with a comma, both."),
         click.option("--all", "passes", is_flag=True, help="Give what passes, too (not in terminal)."),

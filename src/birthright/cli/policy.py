@@ -108,7 +108,7 @@ def _entry(page: "Page") -> str:
     from birthright.policies.page import show_value
 
     front = page.front
-    retires = ", mended by retiring the key" if front.remedy == "retire" else ""
+    retires = ", fixed by retiring the key" if front.remedy == "retire" else ""
     head = f"{page.id}: risk {front.risk}, effort {front.effort}, judges each {front.subject}{retires}"
     parameters = ", ".join(
         f"{name} = {show_value(parameter.value())}" for name, parameter in front.parameters.items()

@@ -129,7 +129,7 @@ def _why(finding: Finding) -> str:
 
 def _print_evidence(console: Console, document: Document, findings: Sequence[Finding]) -> None:
     narrow = console.width < _NARROW
-    made = table("fact", "value", "said by", "as of", gap=1 if narrow else GAP)
+    made = table("fact", "value", "source", "as of", gap=1 if narrow else GAP)
     seen: dict[str, Evidence] = {}
     for evidence in (item for finding in findings for item in finding.evidence):
         seen.setdefault(evidence.fact, evidence)

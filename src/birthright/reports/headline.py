@@ -8,7 +8,7 @@ from birthright.findings.ranking import FIRST
 
 # How the answer is: something fails, something is unknown, every failure is accepted, nothing fails.
 Tone = Literal["bad", "unsure", "waived", "good"]
-_COUNTED: dict[Remedy, str] = {"retire": "not in use", "rotate": "in use", "review": "to look at"}
+_COUNTED: dict[Remedy, str] = {"retire": "not in use", "rotate": "in use", "review": "to review"}
 
 
 class Headline(NamedTuple):

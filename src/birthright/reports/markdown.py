@@ -16,10 +16,10 @@ from birthright.reports.survey import SHOWN, Sample, Survey, survey
 from birthright.text import printable
 
 _GROUPS: tuple[tuple[Remedy, str], ...] = (
-    ("retire", "Not in use: look again, disable, wait, delete"),
+    ("retire", "Not in use: verify, disable, wait, delete"),
     ("rotate", "In use: make a new key, move over, then retire this one"),
-    ("review", "A person has to look: root's, or nobody knows whether it is in use"),
-    ("none", "Other findings, mended by hand"),
+    ("review", "Needs review: root's, or its use is not known"),
+    ("none", "Other findings: manual remediation"),
 )
 _WAIVERS: tuple[tuple[WaiverState, str], ...] = (
     ("expired", "over: what was covered fails again"),
@@ -140,7 +140,7 @@ def _changes(document: Document) -> Iterator[str]:
         return
     since = f"{code(changes.since)} ({changes.since_as_of:%Y-%m-%d %H:%M} UTC)"
     counts = [(changes.new, "new"), (changes.reappeared, "reappeared"), (changes.fixed, "fixed")]
-    counts += [(changes.persisting, "as before")]
+    counts += [(changes.persisting, "unchanged")]
     counts += [(changes.unread, "not read this time")] if changes.unread else []
     yield f"Since scan {since}: {', '.join(f'{count} {what}' for count, what in counts)}."
     yield ""
@@ -158,7 +158,7 @@ def _counts(document: Document) -> Iterator[str]:
 def _group(title: str, group: Sample, *, several: bool) -> Iterator[str]:
     yield f"## {title} ({group.count})"
     yield ""
-    names = [*(["account"] if several else []), "whose", "access key", "made", "last used", "why"]
+    names = [*(["account"] if several else []), "whose", "access key", "created", "last used", "why"]
     yield f"| {' | '.join(names)} |"
     yield f"|{'---|' * len(names)}"
     for findings in group.shown:
@@ -211,7 +211,7 @@ def _waivers(document: Document) -> Iterator[str]:
     listed = [(state, text, _of(document.waivers, state)) for state, text in _WAIVERS]
     if not any(lines for *_, lines in listed):
         return
-    yield "## Waivers to look at"
+    yield "## Waivers to review"
     yield ""
     for state, text, lines in listed:
         if lines:

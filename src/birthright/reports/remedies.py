@@ -13,7 +13,7 @@ from birthright.policies.page import Page
 NEXT: dict[Remedy, str] = {
     "retire": "The key is not in use: disable it, wait, delete it.",
     "rotate": "The key is in use: make a second one, move over, then disable and delete this one.",
-    "review": "A person has to look first: it is root's key, or nobody knows whether it is in use.",
+    "review": "It needs review first: it is root's key, or its use is not known.",
     "none": "",
 }
 AWS_CLI = "AWS CLI"

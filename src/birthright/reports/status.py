@@ -26,8 +26,8 @@ def print_changes(console: Console, changes: Changes | None) -> None:
         console.print(Text("There is no earlier scan to compare with: everything is new.", "dim"))
         return
     since = f"Since {changes.since_as_of:%Y-%m-%d %H:%M} UTC"
-    words = [(changes.new, "new", "bold red"), (changes.reappeared, "there again", "bold red")]
-    words += [(changes.fixed, "fixed", "green"), (changes.persisting, "as before", "dim")]
+    words = [(changes.new, "new", "bold red"), (changes.reappeared, "reappeared", "bold red")]
+    words += [(changes.fixed, "fixed", "green"), (changes.persisting, "unchanged", "dim")]
     words += [(changes.unread, "not read this time", "yellow")] if changes.unread else []
     text = Text(f"{since}: ")
     for place, (count, word, colour) in enumerate(words):
@@ -62,7 +62,7 @@ def print_waivers(console: Console, waivers: Sequence[WaiverSummary]) -> None:
         style = "yellow" if line.state == "expired" else ""
         add_row(made, line.policy, line.user, line.access_key_id or "", line.owner, why, style=style)
     console.print()
-    console.print(Text(f"Waivers to look at ({len(found)} of {len(waivers)})", "bold yellow"))
+    console.print(Text(f"Waivers to review ({len(found)} of {len(waivers)})", "bold yellow"))
     console.print(made)
     if len(found) > SHOWN:
         console.print(Text(f"and {len(found) - SHOWN} more: -o findings.json has all", "dim"))

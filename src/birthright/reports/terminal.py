@@ -21,10 +21,10 @@ from birthright.text import printable, write_console
 from birthright.times import format_duration
 
 _GROUPS: tuple[tuple[Remedy, str, str], ...] = (
-    ("retire", "Not in use: look again, disable, wait, delete", "red"),
+    ("retire", "Not in use: verify, disable, wait, delete", "red"),
     ("rotate", "In use: make a new key, move over, then retire this one", "yellow"),
-    ("review", "A person has to look: root's, or nobody knows whether it is in use", "magenta"),
-    ("none", "Other findings, mended by hand", "cyan"),
+    ("review", "Needs review: root's, or its use is not known", "magenta"),
+    ("none", "Other findings: manual remediation", "cyan"),
 )
 _TONES: dict[Tone, str] = {"bad": "bold red", "unsure": "yellow", "waived": "yellow", "good": "green"}
 _READS = ("AssumeRole", "GetCredentialReport", "ListUsers", "ListAccessKeys", "GetAccessKeyLastUsed")
@@ -99,8 +99,8 @@ def _since(document: Document) -> bool:
 def _print_group(console: Console, document: Document, title: Text, group: Sample, *, several: bool) -> None:
     dated = console.width >= _DATES_FIT
     keys = any(findings[0].access_key_id or findings[0].created_at for findings in group.shown)
-    names = [("account", several), ("user", True), ("access key", keys), ("made", keys and dated)]
-    names += [("last used", keys), ("known", document.changes is not None), ("why", True)]
+    names = [("account", several), ("user", True), ("access key", keys), ("created", keys and dated)]
+    names += [("last used", keys), ("first seen", document.changes is not None), ("why", True)]
     made = keys_table(*(name for name, wanted in names if wanted))
     for findings in group.shown:
         cells = zip(names, _cells(findings, document.scan.as_of), strict=True)
@@ -194,7 +194,7 @@ def _print_coverage(console: Console, document: Document) -> None:
 
 
 def _coverage_table(lines: Iterable[CoverageSummary]) -> Table:
-    made = table(fixed("asked"), fixed("answer"), number("rows"), "")
+    made = table(fixed("API call"), fixed("status"), number("items"), "")
     for line in lines:
         colour = {"ok": "dim", "skipped": "dim"}.get(line.status, "bold yellow")
         add_row(made, line.source, line.status, str(line.rows), line.detail, style=colour)

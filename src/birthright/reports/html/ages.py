@@ -108,5 +108,9 @@ def _radius(count: int, most: int) -> float:
 
 
 def _title(count: int, kind: str) -> str:
-    said = {"fail": "born with their user", "waived": "born with their user, waived", "unknown": "not known"}
+    said = {
+        "fail": "created with their user",
+        "waived": "created with their user, waived",
+        "unknown": "not known",
+    }
     return f"{short(count)} {'key' if count == 1 else 'keys'}: {said.get(kind, 'not a failure of this rule')}"

@@ -149,7 +149,11 @@ def _x(place: int) -> float:
 
 
 def _title(place: int, kind: str) -> str:
-    said = {"fail": "born with its user", "waived": "born with its user, waived", "unknown": "not known"}
+    said = {
+        "fail": "created with its user",
+        "waived": "created with its user, waived",
+        "unknown": "not known",
+    }
     when = {-2: "before its user", -1: "in the same second"}.get(place)
     if when is None:
         first = format_duration(timedelta(seconds=max(1, int(10 ** (place / _BINS) + 0.999))))

@@ -35,8 +35,8 @@ _MOST_WAIVERS = 200
 _REMEDIES = {
     "retire": ("retire", "not in use: disable, wait, delete"),
     "rotate": ("rotate", "in use: make a new key, move over, then retire this one"),
-    "review": ("review", "a person has to look: root's, or its use is not known"),
-    "none": ("by hand", "mended by hand, see the policy"),
+    "review": ("review", "needs review: root's, or its use is not known"),
+    "none": ("manual", "manual remediation, see the policy"),
 }
 _WAIVER_ORDER: tuple[WaiverState, ...] = ("expired", "unmatched", "expiring", "unread", "active")
 

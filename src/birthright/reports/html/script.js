@@ -13,7 +13,7 @@
   };
   const WORDS = {
     todo: { none: "by hand" },
-    state: { reappeared: "again", persisting: "as before" },
+    state: { reappeared: "again", persisting: "unchanged" },
   };
   const byId = (id) => document.getElementById(id);
 

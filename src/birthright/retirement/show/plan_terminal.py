@@ -65,7 +65,7 @@ def _headline(retire: int, rotate: int, refuse: int) -> Text:
 
 
 def _retiring(terms: Terms) -> str:
-    return f"not in use: look again, disable, {format_duration(terms.quarantine)} later delete"
+    return f"not in use: verify, disable, {format_duration(terms.quarantine)} later delete"
 
 
 def _rotating(terms: Terms) -> str:
@@ -83,7 +83,13 @@ def _print_group(console: Console, plan: Plan, title: Text, how: str, items: Seq
     if len(places) == 1:
         console.print(Text(f"new secrets go to {printable(min(places))}", "dim"))
     several, dated = len({item.account_id for item in plan.items}) > 1, console.width >= _NARROW
-    names = [("account", several), ("user", True), ("access key", True), ("made", dated), ("last used", True)]
+    names = [
+        ("account", several),
+        ("user", True),
+        ("access key", True),
+        ("created", dated),
+        ("last used", True),
+    ]
     names += [
         ("for", dated and items[0].action == "rotate"),
         ("new secret goes to", len(places) > 1),
