@@ -1,6 +1,5 @@
 """`birthright plan`: what to do with the keys that fail, to be read before anything is changed."""
 
-import io
 import shlex
 import sys
 from pathlib import Path
@@ -110,14 +109,13 @@ def _check_outputs(files: tuple[Path, ...], form: str | None) -> None:
 
 def _deliver(plan: "Plan", files: tuple[Path, ...], form: str | None) -> None:
     """Write the files, each whole or not at all; print unless --format sent the output into a file."""
-    from birthright.atomic import write_atomically
+    from birthright.atomic import open_atomically
     from birthright.cli.output import silence_stdout
     from birthright.retirement.show.formats import format_of, renderer
 
     for file in files:
-        out = io.StringIO()
-        renderer(form or format_of(file))(plan, out)
-        write_atomically(file, out.getvalue().encode())
+        with open_atomically(file) as out:
+            renderer(form or format_of(file))(plan, out)
     if files and form:
         return
     try:

@@ -7,14 +7,11 @@ from birthright.evidence.manifest import WAIVERS
 from birthright.evidence.masking import parse_masked
 from birthright.findings.document import build_document
 from birthright.findings.model import Document
-from birthright.policies.evaluator import Evaluator
+from birthright.policies.evaluator import STREAM_ROWS, Evaluator
 from birthright.policies.page import Page
 from birthright.scans.record import ScanInfo
 from birthright.scans.request import Judging
 from birthright.waivers.apply import waive
-
-# Passes are in, with all that they rest on: a small scan's are many already. They are gone through once.
-_BATCH_ROWS = 25_000
 
 
 def judged(
@@ -24,7 +21,7 @@ def judged(
 
     Raises PageError, UsageError for the waivers, StoreError.
     """
-    evaluator = Evaluator(folder, info.as_of, as_of_earliest=info.as_of_earliest, batch_rows=_BATCH_ROWS)
+    evaluator = Evaluator(folder, info.as_of, as_of_earliest=info.as_of_earliest, batch_rows=STREAM_ROWS)
     document = build_document(info, evaluator, pages, selection, passes=True)
     if waivers is None:
         return document

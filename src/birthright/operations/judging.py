@@ -12,7 +12,7 @@ from birthright.findings.read import load_document
 from birthright.history.earlier import LAST, SavedScan, is_file
 from birthright.operations.requests import AssessRequest, PolicyChoice
 from birthright.operations.workspace import Workspace
-from birthright.policies.evaluator import Evaluator
+from birthright.policies.evaluator import STREAM_ROWS, Evaluator
 from birthright.policies.pack import choose, load_pack
 from birthright.policies.page import Page
 from birthright.scans.record import LATEST, ScanInfo, load_info, scan_dir
@@ -110,10 +110,17 @@ def _check_since(workspace: Workspace, since: str | None) -> None:
         load_info(workspace.store, since)
 
 
-def judge(scan: SavedScan, *, passes: bool | Collection[str] = False, evidence: bool = True) -> Document:
-    """Judge a saved scan; `passes` as `build_document` takes it. Raises PageError, StoreError."""
+def judge(
+    scan: SavedScan, *, passes: bool | Collection[str] = False, evidence: bool = True, once: bool = False
+) -> Document:
+    """Judge a saved scan; `passes` as `build_document` takes it. Raises PageError, StoreError.
+
+    once: whether the findings are gone through only once; then many are not held.
+    """
     info = scan.info
-    evaluator = Evaluator(scan_dir(scan.store, info.id), info.as_of, as_of_earliest=info.as_of_earliest)
+    batch = {"batch_rows": STREAM_ROWS} if once else {}
+    folder = scan_dir(scan.store, info.id)
+    evaluator = Evaluator(folder, info.as_of, as_of_earliest=info.as_of_earliest, **batch)
     return build_document(info, evaluator, scan.pages, scan.selection, passes=passes, evidence=evidence)
 
 

@@ -17,7 +17,8 @@ from birthright.operations.requests import PlanChoice
 from birthright.operations.workspace import Workspace
 from birthright.policies.pack import choose
 from birthright.retirement.model import Terms
-from birthright.retirement.planning.candidates import PlanRequest, needed, unmatched
+from birthright.retirement.planning.candidates import PlanRequest
+from birthright.retirement.planning.filters import unmatched
 from birthright.retirement.planning.plan import Plan, build_plan
 from birthright.scans.record import load_info
 from birthright.scans.request import Judging
@@ -40,7 +41,7 @@ def make_plan(workspace: Workspace, choice: PlanChoice, waivers: tuple[WaiverEnt
     document = _document(workspace, choice, waivers)
     plan = build_plan(document, _terms(settings.retirement), request, now())
     workspace.warn_incomplete(document.scan, complete=document.complete)
-    return Planned(plan, tuple(unmatched(document, request)))
+    return Planned(plan, unmatched(document, request, plan))
 
 
 def _request(choice: PlanChoice, workspace: Workspace) -> PlanRequest:
@@ -80,8 +81,7 @@ def _expires(text: str) -> timedelta:
 def _document(workspace: Workspace, choice: PlanChoice, waivers: tuple[WaiverEntry, ...] | None) -> Document:
     """Read the findings, or judge a saved scan's keys as they were judged.
 
-    What passes is asked for, too: it names a user's other keys. Of an organization's findings only those
-    are held that a plan can need.
+    What passes is asked for, too: it names a user's other keys. An organization's findings are not held.
     """
     if is_file(choice.source):
         return waived(_from_file(choice), waivers)
@@ -90,8 +90,8 @@ def _document(workspace: Workspace, choice: PlanChoice, waivers: tuple[WaiverEnt
     pages = pages_of(judging)
     choose(pages, choice.policies)
     keys = [page for page in pages if page.subject.is_key]
-    document = waived(judge(SavedScan(workspace.store, info, keys, judging), passes=True), waivers)
-    return msgspec.structs.replace(document, findings=tuple(needed(document.findings)))
+    saved = SavedScan(workspace.store, info, keys, judging)
+    return waived(judge(saved, passes=True, once=True), waivers)
 
 
 def _from_file(choice: PlanChoice) -> Document:

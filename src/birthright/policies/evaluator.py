@@ -48,6 +48,7 @@ _TABLE_FUNCTIONS = frozenset({"generate_series", "json_each", "json_tree", "rang
 # a batch's findings that are not given yet take some 200 bytes each.
 _TALLY_ROWS = 8_000_000
 _BATCH_ROWS = 250_000
+STREAM_ROWS = 10_000  # for findings that are gone through once: a batch of them is small
 # More of them, and reading the facts again and again would cost more than what is made of them.
 _MOST_BATCHES = 16
 _SLICE = 1024  # rows that are Python's at a time

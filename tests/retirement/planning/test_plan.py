@@ -1,7 +1,8 @@
 """Plans: which items, by which steps, within which limits; deterministic, and never against a guard."""
 
 import shlex
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -10,9 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from birthright.errors import UsageError
-from birthright.findings.model import Evidence, Finding
+from birthright.findings.model import Evidence, Finding, Waiver
+from birthright.findings.stream import LazyFindings
 from birthright.retirement.model import Terms
 from birthright.retirement.planning.candidates import PlanRequest
+from birthright.retirement.planning.filters import unmatched
 from birthright.retirement.planning.plan import Item, Plan, build_plan, digest_of
 from plan_helpers import (
     ACCOUNT,
@@ -242,6 +245,77 @@ def test_the_same_plan_again() -> None:
         document(findings), Terms(), PlanRequest(handover=HANDOVER), NOW + timedelta(seconds=1)
     )
     assert later.id != plan.id
+
+
+ACCEPTED = Waiver("why", "who", None, date(2026, 1, 1), date(2027, 1, 1))
+
+
+class Streamed(LazyFindings):
+    """Findings that come one after another, as those of an organization do; `rounds` counts how often."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        self._findings = findings
+        self.rounds = 0
+
+    def __len__(self) -> int:
+        return len(self._findings)
+
+    def __iter__(self) -> Iterator[Finding]:
+        self.rounds += 1
+        return iter(self._findings)
+
+
+def test_a_plan_of_findings_that_are_never_all_there() -> None:
+    """It is the same plan, made in one round, an account at a time: siblings, waivers, limits and places."""
+    accounts, waiver = [f"{number:012}" for number in range(1, 4)], ACCEPTED
+    found = [
+        one
+        for place, account in enumerate(accounts)
+        for one in (
+            used(account_id=account, user_name="ann", access_key_id=key_id(10 * place), user_keys=2),
+            used(
+                100, account_id=account, user_name="ann", access_key_id=key_id(10 * place + 1), verdict="pass"
+            ),
+            used(account_id=account, user_name="bob", access_key_id=key_id(10 * place + 2)),
+            finding(account_id=account, user_name="eve", access_key_id=key_id(10 * place + 3)),
+            finding(account_id=account, user_name="eve", access_key_id=None),
+            finding(account_id=account, user_name="joe", access_key_id=key_id(10 * place + 4), waiver=waiver),
+        )
+    ]
+    streamed = Streamed(found)
+    request = PlanRequest(handover="profile:work", max_keys=2)
+    whole, lazy = (
+        build_plan(msgspec.structs.replace(document(found), findings=some), Terms(), request, NOW)
+        for some in (tuple(found), streamed)
+    )
+    assert lazy == whole
+    assert {item.action for item in lazy.items} == {"retire", "rotate", "refuse"}
+    assert any("goes to the same place" in item.why for item in lazy.items)
+    assert any("waived" in item.why for item in lazy.items)
+    assert streamed.rounds == 1
+
+
+def test_filters_that_match_nothing_are_named() -> None:
+    """Each is held against all failing findings; these are made again only if the plan does not show it."""
+    found = [used(user_name="ann"), used(user_name="bob", access_key_id=key_id(2), account_id="4" * 12)]
+    streamed = Streamed(found)
+    filled = msgspec.structs.replace(document(found), findings=streamed)
+
+    def missing(**filters: tuple[str, ...]) -> tuple[str, ...]:
+        request = PlanRequest(handover=HANDOVER, **filters)  # type: ignore[arg-type]
+        plan = build_plan(filled, Terms(), request, NOW)
+        streamed.rounds = 0
+        return unmatched(filled, request, plan)
+
+    assert missing(users=("a*",), keys=(key_id(),), accounts=(ACCOUNT,)) == ()
+    assert streamed.rounds == 0
+    assert missing(users=("ann",), accounts=("4*",)) == ()
+    assert streamed.rounds == 1
+    assert missing(users=("bob", "eve"), policies=("x",), keys=("AKIA",)) == (
+        "--policy x",
+        "--user eve",
+        "--key AKIA",
+    )
 
 
 moments = st.none() | st.integers(-3, 400).map(days) | st.datetimes(timezones=st.just(UTC))

@@ -1,5 +1,7 @@
 """Plans as files: they come back as they were, or are refused in one line."""
 
+import hashlib
+import io
 import stat
 from datetime import timedelta
 from pathlib import Path
@@ -11,12 +13,20 @@ from hypothesis import strategies as st
 
 from birthright.errors import PlanError, StoreError
 from birthright.retirement.planning import plan_file
-from birthright.retirement.planning.plan import digest_of
-from birthright.retirement.planning.plan_file import check_fresh, encode_plan, load_plan, save_plan
+from birthright.retirement.planning.plan import Plan, digest_of
+from birthright.retirement.planning.plan_file import check_fresh, load_plan, save_plan, write_plan
 from plan_helpers import NOW, finding, key_id, planned, used
 
 PLAN = planned(finding(), used(user_name="bob", access_key_id=key_id(2)), used(user_name="eve", user_keys=2))
-DATA = encode_plan(PLAN)
+
+
+def encoded(plan: Plan) -> bytes:
+    out = io.StringIO()
+    write_plan(plan, out)
+    return out.getvalue().encode()
+
+
+DATA = encoded(PLAN)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +111,18 @@ def test_a_naive_expiry_is_refused(path: Path) -> None:
     """Times that cannot be compared never reach whoever applies the plan."""
     naive = msgspec.structs.replace(PLAN, expires_at=PLAN.expires_at.replace(tzinfo=None))
     forged = msgspec.structs.replace(naive, digest=digest_of(naive))
-    assert "not UTC" in refusal(path, encode_plan(forged))
+    assert "not UTC" in refusal(path, encoded(forged))
+
+
+@pytest.mark.parametrize("count", [0, 1, 257])
+def test_a_plan_is_written_as_one_document(count: int) -> None:
+    """Items are written and digested one by one; the bytes are those of the whole plan in one go."""
+    hostile = used(user_name='"items":[]', reason='\n  "items": []')
+    plan = planned(*(used(user_name=f"u{i}", access_key_id=key_id(i)) for i in range(count)), hostile)
+    plan = msgspec.structs.replace(plan, items=plan.items[:count])
+    assert encoded(plan) == msgspec.json.format(msgspec.json.encode(plan), indent=2) + b"\n"
+    bare = msgspec.structs.replace(plan, digest="")
+    assert digest_of(plan) == hashlib.sha256(msgspec.json.encode(bare, order="sorted")).hexdigest()
 
 
 def test_expiry() -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from birthright.findings.model import Document, Waiver, WaiverState, WaiverSummary
 from birthright.retirement.model import Terms
-from birthright.retirement.planning.candidates import PlanRequest, needed
+from birthright.retirement.planning.candidates import PlanRequest
 from birthright.retirement.planning.plan import build_plan
-from plan_helpers import ACCOUNT, BORN, HANDOVER, NOW, document, finding, key_id, only, planned, used
+from plan_helpers import ACCOUNT, HANDOVER, NOW, document, finding, key_id, only, planned, used
 
 ACCEPTED = Waiver("vendor rotates it", "ops@example.com", None, date(2026, 11, 1), date(2027, 1, 31))
 
@@ -82,10 +82,3 @@ def test_a_waiver_of_a_policy_that_was_not_judged(state: WaiverState, action: st
     choices = PlanRequest(handover=HANDOVER)
     assert only(build_plan(_with_line(state, key_id()), Terms(), choices, NOW)).action == action
     assert only(build_plan(_with_line(state, key_id(2)), Terms(), choices, NOW)).action == "retire"
-
-
-def test_what_a_plan_needs_of_an_organization() -> None:
-    """A waived failure without a remedy is kept, though another finding has named its key."""
-    waived = finding(policy="z", remedy="none", waiver=ACCEPTED)
-    plain = finding(policy="z", remedy="none")
-    assert list(needed([finding(policy=BORN), waived, plain])) == [finding(policy=BORN), waived]

@@ -1,8 +1,10 @@
 """The keys that failing findings ask to retire, with all that the findings say of them."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from fnmatch import fnmatchcase
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -79,50 +81,27 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
         return self.user_name == ROOT_NAME or self.user_arn.endswith(":root")
 
 
-def candidates_of(document: "Document", choices: PlanRequest) -> list[Candidate]:
-    """Gather what the failing findings ask for, by account, user and key; the filters are applied."""
-    siblings = _keys_by_user(document.findings)
-    waivers = _waivers(document)
-    groups = [group for group in _by_key(_asking(document.findings, choices)) if _wanted(group[0], choices)]
-    made = [_candidate(group, document.scan.as_of, siblings, waivers) for group in groups]
-    return sorted(made, key=_order)
+def candidates_of(document: "Document", choices: PlanRequest) -> Iterator[list[Candidate]]:
+    """Gather what the failing findings ask for, by account, user and key; the filters are applied.
 
-
-def needed(findings: "Iterable[Finding]") -> "Iterator[Finding]":
-    """Leave out findings that no plan needs: they ask for nothing, and another has named their key.
-
-    Waived ones stay: they say which keys are not to be planned.
+    Candidates of one account come together. Findings that are made as they come are gone through once, and
+    held an account at a time: no key is in two accounts. Those that are all there may come from a file, which
+    can say anything, and are looked at together.
     """
-    account, named = "", set[tuple[str | None, str | None]]()
-    for finding in findings:
-        if finding.account_id != account:
-            # The findings of an account come together.
-            account, named = finding.account_id, set()
-        key = finding.user_name, finding.access_key_id
-        asks = finding.verdict == "fail" and (finding.remedy != "none" or finding.waiver is not None)
-        if asks or (finding.access_key_id and key not in named):
-            named.add(key)
-            yield finding
+    findings = document.findings
+    unread = _unread_waivers(document)
+    by_account = groupby(findings, attrgetter("account_id"))
+    portions = [findings] if isinstance(findings, tuple) else (list(some) for _, some in by_account)
+    for portion in portions:
+        siblings, waivers = _keys_by_user(portion), _waivers(portion, unread)
+        groups = [group for group in _by_key(asking(portion, choices)) if _wanted(group[0], choices)]
+        yield sorted(
+            (_candidate(group, document.scan.as_of, siblings, waivers) for group in groups), key=_order
+        )
 
 
-def unmatched(document: "Document", choices: PlanRequest) -> list[str]:
-    """Name the filters that match no failing finding, as they are written on the command line."""
-    findings = list(_asking(document.findings, msgspec.structs.replace(choices, policies=())))
-    tests: tuple[tuple[str, Sequence[str], Callable[[Finding, str], bool]], ...] = (
-        ("--policy", choices.policies, lambda finding, text: finding.policy == text),
-        ("--account", choices.accounts, lambda finding, text: fnmatchcase(finding.account_id, text)),
-        ("--user", choices.users, lambda finding, text: fnmatchcase(finding.user_name or "", text)),
-        ("--key", choices.keys, lambda finding, text: finding.access_key_id == text),
-    )
-    return [
-        f"{option} {text}"
-        for option, texts, test in tests
-        for text in texts
-        if not any(test(finding, text) for finding in findings)
-    ]
-
-
-def _asking(findings: "Iterable[Finding]", choices: PlanRequest) -> "Iterator[Finding]":
+def asking(findings: "Iterable[Finding]", choices: PlanRequest) -> "Iterator[Finding]":
+    """Give the failing findings, of the policies that were chosen, that ask to retire a key."""
     for finding in findings:
         if finding.verdict == "fail" and finding.remedy != "none":
             if choices.policies and finding.policy not in choices.policies:
@@ -164,20 +143,21 @@ def _keys_by_user(findings: "Iterable[Finding]") -> dict[tuple[str, str | None],
     return found
 
 
-def _waivers(document: "Document") -> "dict[str, Waiver]":
-    """Gather the keys with an accepted failure, by id; of several waivers the one that lasts longest counts.
-
-    A key is accepted as well where the waiver's policy was not judged: nobody said that it is mended.
-    """
+def _unread_waivers(document: "Document") -> "list[tuple[str | None, Waiver]]":
+    """Gather the waivers of what was not judged, by key id: no one has said that it is fixed."""
     from birthright.findings.model import Waiver
 
-    found = [(f.access_key_id, f.waiver) for f in document.findings if f.waiver and f.verdict == "fail"]
-    found += [
+    return [
         (line.access_key_id, Waiver(line.reason, line.owner, line.ticket, line.created, line.expires))
         for line in document.waivers
         if line.state == "unread"
     ]
-    return {name: waiver for name, waiver in sorted(found, key=_lasting) if name}
+
+
+def _waivers(findings: "Iterable[Finding]", unread: "list[tuple[str | None, Waiver]]") -> "dict[str, Waiver]":
+    """Gather the keys with an accepted failure, by id; of several waivers the longest counts."""
+    found = [(f.access_key_id, f.waiver) for f in findings if f.waiver and f.verdict == "fail"]
+    return {name: waiver for name, waiver in sorted([*found, *unread], key=_lasting) if name}
 
 
 def _lasting(one: "tuple[str | None, Waiver]") -> date:

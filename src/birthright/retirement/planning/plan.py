@@ -97,7 +97,7 @@ def build_plan(document: "Document", terms: Terms, choices: PlanRequest, now: da
         scan_as_of=document.scan.as_of,
         terms=terms,
         annotate=choices.annotate,
-        items=_items(candidates_of(document, choices), rules, _active(document)),
+        items=tuple(_items(document, rules)),
         digest="",
     )
     plan = msgspec.structs.replace(plan, id=f"plan-{now:%Y%m%dT%H%M%SZ}-{digest_of(plan)[:_SUFFIX]}")
@@ -106,8 +106,14 @@ def build_plan(document: "Document", terms: Terms, choices: PlanRequest, now: da
 
 def digest_of(plan: Plan) -> str:
     """Return the SHA-256 over the plan's canonical JSON without its digest, hexadecimal."""
-    bare = msgspec.structs.replace(plan, digest="")
-    return hashlib.sha256(msgspec.json.encode(bare, order="sorted")).hexdigest()
+    bare = msgspec.structs.replace(plan, digest="", items=())
+    # A quotation mark within a text has a backslash before it: the place is found once.
+    before, none, after = msgspec.json.encode(bare, order="sorted").partition(b'"items":[]')
+    digest = hashlib.sha256(before + none[:-1])
+    for number, item in enumerate(plan.items):
+        digest.update(b"," * (number > 0) + msgspec.json.encode(item, order="sorted"))
+    digest.update(b"]" + after)
+    return digest.hexdigest()
 
 
 def _expiry(now: datetime, length: timedelta) -> datetime:
@@ -130,23 +136,32 @@ def _active(document: "Document") -> dict[str, int]:
     return {line.account_id: line.active_access_keys for line in document.accounts}
 
 
-def _items(candidates: Sequence[Candidate], rules: Rules, active: dict[str, int]) -> tuple[Item, ...]:
+def _items(document: "Document", rules: Rules) -> Iterator[Item]:
+    """Give the items in order, an account's or a file's candidates at a time."""
+    active = _active(document)
+    places: set[tuple[str, str]] = set()
+    for keys in candidates_of(document, rules.choices):
+        yield from _each_its_place(keys, _limited(keys, rules, active), places)
+
+
+def _limited(candidates: Sequence[Candidate], rules: Rules, active: dict[str, int]) -> list[Item]:
+    """Plan each key, and refuse those that are too many of their account."""
     made = [_item(key, rules) for key in candidates]
     touched = [key for key, item in zip(candidates, made, strict=True) if item.action != "refuse"]
     limits = PlanLimits(rules.choices.max_keys, rules.choices.max_share)
     too_many = beyond(touched, limits, active)
-    kept = [
+    return [
         _refused(key, too_many[key.account_id, key.access_key_id])
         if item.action != "refuse" and (key.account_id, key.access_key_id) in too_many
         else item
         for key, item in zip(candidates, made, strict=True)
     ]
-    return tuple(_each_its_place(candidates, kept))
 
 
-def _each_its_place(candidates: Sequence[Candidate], items: Sequence[Item]) -> Iterator[Item]:
+def _each_its_place(
+    candidates: Sequence[Candidate], items: Sequence[Item], taken: set[tuple[str, str]]
+) -> Iterator[Item]:
     """Refuse all but the first of several new secrets that would go to one place: the last would be left."""
-    taken: set[tuple[str, str]] = set()
     for key, item in zip(candidates, items, strict=True):
         place = _place(item)
         if place is None or place not in taken:

@@ -2,11 +2,11 @@
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TextIO
 
-import msgspec
-
-from birthright.atomic import write_atomically
+from birthright.atomic import open_atomically
 from birthright.errors import PlanError
+from birthright.longjson import indented
 from birthright.retirement.planning.plan import PLAN_SCHEMA, Plan, digest_of
 from birthright.times import format_instant
 from birthright.versioned import VersionedFormat, read_versioned
@@ -19,14 +19,15 @@ _FORM = VersionedFormat(
 )
 
 
-def encode_plan(plan: Plan) -> bytes:
+def write_plan(plan: Plan, out: TextIO) -> None:
     """Write a plan as indented JSON, with a final newline."""
-    return msgspec.json.format(msgspec.json.encode(plan), indent=2) + b"\n"
+    out.writelines(indented(plan, "items", plan.items))
 
 
 def save_plan(path: Path, plan: Plan) -> None:
     """Write a plan, whole or not at all; only the user can read it. Raises StoreError."""
-    write_atomically(path, encode_plan(plan))
+    with open_atomically(path) as out:
+        write_plan(plan, out)
 
 
 def load_plan(path: Path) -> Plan:

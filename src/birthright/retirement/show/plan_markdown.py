@@ -17,7 +17,7 @@ _LINKS = re.compile(r"(?<=\w):(?=//)|(?<=\bwww)\.", re.IGNORECASE)
 
 def render(plan: Plan, out: TextIO) -> None:
     """Write the whole change request."""
-    out.write("\n".join(_lines(plan)) + "\n")
+    out.writelines(f"{line}\n" for line in _lines(plan))
 
 
 def _lines(plan: Plan) -> Iterator[str]:
