@@ -16,8 +16,9 @@ import pytest
 
 from birthright.errors import PageError, QueryError, StoreError
 from birthright.facts.schema import TABLES
+from birthright.policies.checks import _CHANGING
 from birthright.policies.engine import Engine
-from birthright.policies.evaluator import _CHANGING, Evaluator
+from birthright.policies.evaluator import Evaluator
 from birthright.policies.page import parse_page
 
 AS_OF = datetime(2026, 7, 1, tzinfo=UTC)

@@ -1,202 +1,31 @@
-"""Verdicts become findings: fingerprints, remedies, evidence."""
+"""Verdicts become findings, as SQL: fingerprints, remedies, their order, evidence, and the text of JSON.
 
-import hashlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+Findings are made by the hundred thousand, so the engine makes them, up to their JSON: what Python would do
+for each of them costs ten times as much. `docs/architecture.md` says how; the tests have it in Python.
+"""
 
-import msgspec
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
 
-from birthright.facts.model import INACTIVE
-from birthright.findings.model import Evidence, Finding, Remedy
-from birthright.policies.evaluator import Evaluator, Row, Verdict
-from birthright.policies.page import Page
-from birthright.policies.scope import AccountRange
-from birthright.scans.request import IN_USE
-from birthright.times import format_instant
+from birthright.findings.model import Finding
+from birthright.policies.rule import VERDICT, Rule
 
-# AWS shows `never used` for a key that was used a moment ago: a young key's disuse is not known.
-_SETTLED = timedelta(days=1)
 _FOREVER = datetime.max.replace(tzinfo=UTC)
-_VERDICTS: tuple[Verdict, ...] = ("fail", "unknown", "pass")
-_PASSWORD = ("password_last_changed_at", "password_last_used_at")
-_ANSWERED = frozenset({"ok", "partial"})
+_NEVER = "timestamp '9999-12-31 23:59:59.999999'"
+# The order of findings; `place` is the policy's among those that judge, by id.
+_ORDER = f"""account_id, place, coalesce(user_name, ''), coalesce(created_at, {_NEVER}),
+             coalesce(access_key_id, ''), fingerprint"""
 
-
-class Context:
-    """What the findings of some accounts share: the scan's instant, what in use means, who said what when.
-
-    `instants` are the two ends of the time that the facts may be of, or the scan's one instant.
-    Without an evaluator the findings carry no evidence.
-    """
-
-    def __init__(self, instants: frozenset[datetime], in_use: timedelta, *, evidence: bool = False) -> None:
-        self.instants = instants
-        self.in_use = in_use
-        self.evidence = evidence
-        self._several: Mapping[tuple[str, str], int | None] = {}
-        self._spoke: Mapping[tuple[str, str], datetime | None] = {}
-        self._passwords: Mapping[tuple[str, str], tuple[datetime | None, ...]] = {}
-        self._listed: frozenset[str] = frozenset()
-        self._unlisted: frozenset[tuple[str, str]] = frozenset()
-
-    def look_up(self, evaluator: Evaluator, within: AccountRange) -> None:
-        """Learn of some accounts what stands beside a key, and, for evidence, who said what when."""
-        self._several = evaluator.several_keys(within)
-        if not self.evidence:
-            return
-        rows = [row for row in evaluator.scope.coverage if within.holds(row.account_id)]
-        self._spoke = {(row.account_id, row.source): row.report_generated_at or row.as_of for row in rows}
-        self._passwords = evaluator.passwords(within)
-        listed = (row for row in rows if row.source == "ListUsers" and row.status in _ANSWERED)
-        self._listed = frozenset(row.account_id for row in listed)
-        self._unlisted = evaluator.unlisted(within) if self._listed else frozenset()
-
-    def keys_beside(self, row: Row) -> int | None:
-        """Count the keys of the user whose key this is; None if they were not listed."""
-        if row.access_key_id is None:
-            return None
-        return self._several.get((row.account_id, row.user_name or ""), 1)
-
-    def spoke_at(self, account_id: str, source: str) -> datetime | None:
-        """Return the instant of which a source spoke, if it was asked."""
-        return self._spoke.get((account_id, source))
-
-    def password_times(self, row: Row) -> tuple[datetime | None, ...]:
-        """Return when the user's console password was set and last used; nothing without a password."""
-        return self._passwords.get((row.account_id, row.user_name or ""), ())
-
-    def lists(self, account_id: str, user_name: str | None) -> bool:
-        """Whether ListUsers told of this user: then its word goes before the report's."""
-        return account_id in self._listed and (account_id, user_name) not in self._unlisted
-
-
-def findings_of(page: Page, rows: Iterable[Row], context: Context) -> list[Finding]:
-    """Make the findings of whole accounts: keys of one second are told apart by their number."""
-    return [_finding(page, row, identity, context) for row, identity in _numbered(rows)]
-
-
-def _finding(page: Page, row: Row, identity: tuple[str | int, ...], context: Context) -> Finding:
-    gap = row.created_at - row.user_created_at if row.created_at and row.user_created_at else None
-    return Finding(
-        fingerprint=_fingerprint(page.id, *identity),
-        policy=page.id,
-        verdict=row.verdict,
-        risk=page.front.risk,
-        account_id=row.account_id,
-        user_name=row.user_name,
-        user_arn=row.user_arn,
-        access_key_id=row.access_key_id,
-        status=row.status,
-        created_at=row.created_at,
-        user_created_at=row.user_created_at,
-        gap_seconds=None if gap is None else int(gap.total_seconds()),
-        ever_used=row.ever_used,
-        last_used_at=row.last_used_at,
-        console_password=row.console_password,
-        remedy=_remedy(page, row, context),
-        reason=row.reason or page.front.title,
-        evidence=tuple(_evidence(page, row, context)) if context.evidence else (),
-        user_keys=context.keys_beside(row),
-    )
-
-
-def unread_finding(page: Page, account: str, reason: str) -> Finding:
-    """Make the one finding of an account that answered nothing the policy could be judged by."""
-    empty = Row(verdict="unknown", reason=f"could not be judged: {reason}", account_id=account)
-    return findings_of(page, [empty], Context(frozenset({_FOREVER}), IN_USE))[0]
-
-
-def _identity(row: Row) -> tuple[str, str, str]:
-    """Name the subject by what every depth knows of it: a key by its user and the second it was made.
-
-    The key id is not known from the report alone; the path in the user's ARN can change.
-    """
-    made = format_instant(row.created_at) if row.created_at else f"slot {row.slot}" if row.slot else ""
-    return row.account_id, row.user_name or "", made
-
-
-def _numbered(rows: Iterable[Row]) -> Iterator[tuple[Row, tuple[str | int, ...]]]:
-    """Give each row its identity, with its number among the keys of one user made in the same second.
-
-    Failures are counted first, passes last, so that a failure has the same number whether or not
-    passes are asked for, and at the depth that knows the keys' slots as at the one that knows their ids.
-    """
-    counted: Counter[tuple[str, str, str]] = Counter()
-    for row in sorted(rows, key=_rank):
-        identity = _identity(row)
-        yield row, (*identity, counted[identity])
-        counted[identity] += 1
-
-
-def _rank(row: Row) -> tuple[int, str, int, str, datetime, str]:
-    """Put rows in order; what differs in none of these is the same to everyone who reads it."""
-    place = _VERDICTS.index(row.verdict), row.access_key_id or "", row.slot or 0
-    return *place, row.status or "", row.last_used_at or _FOREVER, row.reason or ""
-
-
-def _fingerprint(*parts: str | int) -> str:
-    """Hash the parts; 128 bits, written in hexadecimal."""
-    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]
-
-
-def _remedy(page: Page, row: Row, context: Context) -> Remedy:
-    if row.verdict != "fail" or page.front.remedy == "none":
-        return "none"
-    answers = {_in_use(row, context.in_use, at) for at in context.instants}
-    in_use = None if row.is_root or len(answers) > 1 else answers.pop()
-    if in_use is None:
-        return "review"
-    return "rotate" if in_use else "retire"
-
-
-def _in_use(row: Row, in_use: timedelta, at: datetime) -> bool | None:
-    """Whether a key is in use at an instant; None if that is not known, as for a young key that shows no use.
-
-    An inactive key cannot be used, however lately it was.
-    """
-    if row.status == INACTIVE:
-        return False
-    if row.last_used_at is not None:
-        return at - row.last_used_at < in_use
-    if row.ever_used is False and row.created_at is not None:
-        return False if at - row.created_at >= _SETTLED else None
-    return None
-
-
-def _evidence(page: Page, row: Row, context: Context) -> Iterator[Evidence]:
-    if page.subject.is_key and row.user_name is not None:
-        yield from _key_evidence(row, context)
-    if row.user_name is not None:
-        listed = context.lists(row.account_id, row.user_name)
-        source = "ListUsers" if listed else "GetCredentialReport"
-        yield _fact(row, "user_created_at", source, context)
-        yield _fact(row, "console_password", "GetCredentialReport", context)
-        for name, moment in zip(_PASSWORD, context.password_times(row), strict=False):
-            if moment is not None:
-                as_of = context.spoke_at(row.account_id, "GetCredentialReport")
-                yield Evidence(name, format_instant(moment), "GetCredentialReport", as_of)
-
-
-def _key_evidence(row: Row, context: Context) -> Iterator[Evidence]:
-    source = "ListAccessKeys" if row.created_source == "listing" else "GetCredentialReport"
-    if row.access_key_id is None and row.slot is not None:
-        # All that tells a user's two keys apart where no id was read.
-        yield _fact(row, "slot", "GetCredentialReport", context)
-    yield _fact(row, "status", source, context)
-    yield _fact(row, "created_at", source, context)
-    used = "GetAccessKeyLastUsed" if row.last_used_source == "lookup" else "GetCredentialReport"
-    yield _fact(row, "ever_used", used, context)
-    if row.ever_used:
-        yield _fact(row, "last_used_at", used, context)
-        yield _fact(row, "last_used_region", used, context)
-        yield _fact(row, "last_used_service", used, context)
-
-
-def _fact(row: Row, name: str, source: str, context: Context) -> Evidence:
-    value = getattr(row, name)
-    shown = format_instant(value) if isinstance(value, datetime) else value
-    return Evidence(name, shown, source, context.spoke_at(row.account_id, source))
+# Keys of one user made in the same second are told apart by their number. Failures are counted first, passes
+# last, so that a failure has the same number whether or not passes are asked for, and at the depth that knows
+# the keys' slots as at the one that knows their ids.
+_NUMBER = f"""
+    row_number() over (
+        partition by place, account_id, coalesce(user_name, ''), created_at,
+                     case when created_at is null then nullif(slot, 0) end
+        order by coalesce(compliant::int * 2, 1), coalesce(access_key_id, ''), coalesce(slot, 0),
+                 coalesce(status, ''), coalesce(last_used_at, {_NEVER}), coalesce(reason, '')) - 1"""
 
 
 def order(finding: Finding) -> tuple[str, str, str, datetime, str, str]:
@@ -209,3 +38,184 @@ def order(finding: Finding) -> tuple[str, str, str, datetime, str, str]:
         finding.access_key_id or "",
         finding.fingerprint,
     )
+
+
+def constants(rules: Iterable[Rule]) -> dict[str, list[Any]]:
+    """Return what is the same for all findings of a rule, by its place: parameters of the SQL here."""
+    pages = [rule.page for rule in rules]
+    return {
+        "policies": [page.id for page in pages],
+        "risks": [page.front.risk for page in pages],
+        "titles": [page.front.title for page in pages],
+        "of_keys": [page.subject.is_key for page in pages],
+        "retires": [page.front.remedy == "retire" for page in pages],
+    }
+
+
+def remedy(instants: Iterable[str]) -> str:
+    """Write the remedy of a verdict. `instants` are the parameters between which its facts were read.
+
+    An inactive key cannot be used, however lately it was. AWS shows a use hours late: the disuse of a key
+    younger than a day is not known.
+    """
+    in_use = [
+        f"""case when status = 'Inactive' then false
+                 when last_used_at is not null then ${at} - last_used_at < $in_use
+                 when not ever_used and ${at} - created_at >= interval 1 day then false end"""
+        for at in instants
+    ]
+    return f"""
+        case when compliant is null or compliant or not $retires[place] then 'none'
+             when is_root then 'review'
+             when {" and ".join(f"({one})" for one in in_use)} then 'rotate'
+             when {" and ".join(f"not ({one})" for one in in_use)} then 'retire'
+             else 'review' end"""
+
+
+def ordered(verdicts: str, instants: Iterable[str], within: str, *, evidence: bool) -> str:
+    """Write the SELECT of the findings of a table of verdicts, in their order.
+
+    `within` is the condition on the accounts of the table.
+    """
+    identity = f"""{_exactly("account_id")}, ',', {_exactly("coalesce(user_name, '')")}, ',',
+        coalesce({_time("created_at")}, '"slot ' || nullif(slot, 0) || '"', '""')"""
+    fingerprint = f"""left(sha256(concat('["', $policies[place], '",', {identity}, ',', number, ']')), 32)"""
+    beside = "case when access_key_id is null then null when several.name is null then 1 else keys end"
+    return f"""
+        with numbered as (select *, {_NUMBER} as number from {verdicts}),
+             several as (select account_id as account, user_name as name,
+                                case when count(*) = count(access_key_id) then count(*) end as keys
+                         from access_keys where {within}
+                         group by all having count(access_key_id) > 0 and count(*) > 1)
+        select place, compliant, {", ".join(name for name in VERDICT if name != "compliant")},
+               {fingerprint} as fingerprint, {remedy(instants)} as remedy, {beside} as user_keys
+               {_WITNESSES if evidence else ""}
+        from numbered
+        left join several on several.account = account_id and several.name = coalesce(user_name, '')
+        {_witnesses(within) if evidence else ""}
+        order by {_ORDER}"""  # noqa: S608
+
+
+def json_lines(findings: str, *, evidence: bool) -> str:
+    """Write the SELECT of the JSON of findings, a line each, from what `ordered` gave."""
+    fields = {
+        "fingerprint": _quoted("fingerprint"),
+        "policy": _quoted("$policies[place]"),
+        "verdict": _quoted("case compliant when true then 'pass' when false then 'fail' else 'unknown' end"),
+        "risk": _quoted("$risks[place]"),
+        "account_id": "to_json(account_id)",
+        "user_name": "to_json(user_name)",
+        "user_arn": "to_json(user_arn)",
+        "access_key_id": "to_json(access_key_id)",
+        "status": "status_said",
+        "created_at": "created_said",
+        "user_created_at": "born_said",
+        "gap_seconds": "(epoch(created_at) - epoch(user_created_at))::bigint",
+        "ever_used": "ever_used",
+        "last_used_at": "used_said",
+        "console_password": "console_password",
+        "remedy": _quoted("remedy"),
+        "reason": "to_json(coalesce(nullif(reason, ''), $titles[place]))",
+        "evidence": f"concat('[', {_EVIDENCE}, ']')" if evidence else "'[]'",
+        "user_keys": "user_keys",
+        "state": "null",
+        "first_seen": "null",
+        "waiver": "null",
+    }
+    parts = (f"""'"{name}":', coalesce(({value})::varchar, 'null')""" for name, value in fields.items())
+    line = f"""concat('{{', {", ',', ".join(parts)}, '}}', chr(10))"""
+    said = {
+        "status_said": "to_json(status)",
+        "created_said": _time("created_at"),
+        "born_said": _time("user_created_at"),
+        "used_said": _time("last_used_at"),
+        **(_SOURCES if evidence else {}),
+    }
+    once = ", ".join(f"{value} as {name}" for name, value in said.items())
+    return f"select {line} as line from (select *, {once} from {findings})"  # noqa: S608
+
+
+def _quoted(text: str) -> str:
+    """Write a text that holds nothing to be escaped as JSON; NULL stays NULL."""
+    return f"""'"' || ({text}) || '"'"""
+
+
+def _time(time: str) -> str:
+    """Write a time as JSON."""
+    return f"""strftime({time}, '"%Y-%m-%dT%H:%M:%SZ"')"""
+
+
+def _exactly(text: str) -> str:
+    r"""Write a text as JSON as msgspec does: the engine escapes some characters in capitals (`\u001B`)."""
+    rare = "ord(c) < 32 and ord(c) not in (8, 9, 10, 12, 13)"
+    escaped = f"case when {rare} then printf('\\u%04x', ord(c)) else to_json(c)[2:-2] end"
+    characters = f"list_transform(regexp_extract_all({text}, '(?s).'), lambda c: {escaped})"
+    return f"""case when regexp_matches({text}, '[[:cntrl:]]')
+                    then {_quoted(f"array_to_string({characters}, '')")} else to_json({text}) end"""
+
+
+def _source(name: str, at: str) -> str:
+    """Write who told a fact, and when: the end of its JSON."""
+    return f"""concat(',"source":"{name}","as_of":', coalesce({_time(at)}, 'null'), '}}')"""
+
+
+def _fact(name: str, value: str, source: str) -> str:
+    """Write a fact: arguments of `concat`."""
+    return f"""'{{"fact":"{name}","value":', coalesce(({value})::varchar, 'null'), {source}"""
+
+
+def _source_if(condition: str, name: str, at: str) -> str:
+    return f"case when {condition} then {_source(name, at)} else {_REPORTED} end"
+
+
+_REPORTED = _source("GetCredentialReport", "report_at")
+# Who told of a key, of its use, of its user, and of all else.
+_SOURCES = {
+    "by_key": _source_if("created_source = 'listing'", "ListAccessKeys", "keys_at"),
+    "by_use": _source_if("last_used_source = 'lookup'", "GetAccessKeyLastUsed", "uses_at"),
+    "by_user": _source_if("listed", "ListUsers", "users_at"),
+    "by_report": _REPORTED,
+}
+# The facts that a verdict rests on, with commas between them. The slot is all that tells a user's two keys
+# apart where no id was read.
+_EVIDENCE = f"""
+    case when $of_keys[place] and user_name is not null then concat(
+        case when access_key_id is null and slot is not null
+             then concat({_fact("slot", "slot", "by_report")}, ',') end,
+        {_fact("status", "status_said", "by_key")}, ',',
+        {_fact("created_at", "created_said", "by_key")}, ',',
+        {_fact("ever_used", "ever_used", "by_use")}, ',',
+        case when ever_used then concat(
+            {_fact("last_used_at", "used_said", "by_use")}, ',',
+            {_fact("last_used_region", "to_json(last_used_region)", "by_use")}, ',',
+            {_fact("last_used_service", "to_json(last_used_service)", "by_use")}, ',') end) end,
+    case when user_name is not null then concat(
+        {_fact("user_created_at", "born_said", "by_user")}, ',',
+        {_fact("console_password", "console_password", "by_report")},
+        case when password_last_changed_at is not null then concat(
+            ',', {_fact("password_last_changed_at", _time("password_last_changed_at"), "by_report")}) end,
+        case when password_last_used_at is not null then concat(
+            ',', {_fact("password_last_used_at", _time("password_last_used_at"), "by_report")}) end) end"""
+
+# What the evidence needs beside the verdicts: who told of an account when, and of a user's password.
+_WITNESSES = """, report_at, keys_at, uses_at, users_at, listed and unlisted is not true as listed,
+    password_last_changed_at, password_last_used_at"""
+
+
+def _witnesses(within: str) -> str:
+    """Write the joins that bring `_WITNESSES`."""
+    spoke = "max(coalesce(report_generated_at, as_of)) filter (source = '{}')".format
+    return f"""
+        left join (
+            select account_id as account, {spoke("GetCredentialReport")} as report_at,
+                   {spoke("ListAccessKeys")} as keys_at, {spoke("GetAccessKeyLastUsed")} as uses_at,
+                   {spoke("ListUsers")} as users_at,
+                   bool_or(source = 'ListUsers' and status in ('ok', 'partial')) as listed
+            from coverage where {within} group by all
+        ) as spoken on spoken.account = account_id
+        left join (
+            select account_id as account, user_name as name, bool_or(in_listing is not true) as unlisted,
+                   max(password_last_changed_at) filter (console_password) as password_last_changed_at,
+                   max(password_last_used_at) filter (console_password) as password_last_used_at
+            from principals where {within} group by all
+        ) as people on people.account = account_id and people.name = coalesce(user_name, '')"""  # noqa: S608

@@ -1,17 +1,25 @@
-"""Findings in their order, an account at a time, so that ten million need no more memory than a batch."""
+"""Findings in their order, some at a time, so that ten million need no more memory than a batch."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import timedelta
-from heapq import merge
-from itertools import chain, groupby
-from operator import attrgetter, itemgetter
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from birthright.findings.finding import Context, findings_of, order, unread_finding
+from birthright.findings.finding import constants, json_lines, ordered
 from birthright.findings.model import Finding
-from birthright.policies.evaluator import Evaluator, Rule
-from birthright.policies.scope import AccountRange
+from birthright.policies.evaluator import Evaluator
+from birthright.policies.rule import Rule
+from birthright.policies.scope import AccountRange, Accounts
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Findings that are written by one question to the engine, and those that are text at a time.
+_QUESTION, _BLOCK = 16_384, 1_024
+# Up to so many are better all there.
+_FEW = 2_048
 
 
 class FindingOptions(msgspec.Struct, frozen=True):
@@ -31,6 +39,13 @@ class LazyFindings(Collection[Finding]):
     def __contains__(self, finding: object) -> bool:
         return any(finding == other for other in self)
 
+    def lines(self) -> Iterator[bytes]:
+        """Give them as JSON, a line each, some at a time."""
+        encoder = msgspec.json.Encoder()
+        rest = iter(self)
+        while some := list(islice(rest, _BLOCK)):
+            yield encoder.encode_lines(some)
+
 
 class WithoutPasses(LazyFindings):
     """Findings but for those that pass; `count` is how many these are."""
@@ -47,48 +62,82 @@ class WithoutPasses(LazyFindings):
 
 
 class Findings(LazyFindings):
-    """All findings of a scan, made anew each time they are gone through.
+    """All findings of a scan, made anew by the engine each time they are gone through.
 
     Raises PageError, StoreError on the way: a rule may fail on rows that were not needed to count.
     """
 
     def __init__(self, evaluator: Evaluator, rules: Sequence[Rule], how: FindingOptions, count: int) -> None:
         self._evaluator = evaluator
-        self._rules = rules
+        self._rules = sorted(rules, key=lambda rule: rule.page.id)
         self._how = how
         self._count = count
         self._batches = evaluator.batches()
+        values = {**evaluator.instants, "in_use": how.in_use}
+        self._values = {**values, **constants(self._rules)}
 
     @property
     def is_large(self) -> bool:
         """Whether they are better not all there at the same time."""
-        return len(self._batches) > 1
+        return len(self._batches) > 1 or self._count > _FEW
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[Finding]:
+        return self._read(self.lines())
+
+    def of(self, accounts: Iterable[str]) -> Iterator[Finding]:
+        """Give those of some accounts."""
+        return self._read(self._lines_of(Accounts(tuple(accounts))))
+
+    def lines(self) -> Iterator[bytes]:
+        """Give them as JSON, a line each, some at a time."""
         for batch in self._batches:
-            yield from self._of(batch)
+            yield from self._lines_of(batch)
 
-    def _of(self, batch: AccountRange) -> Iterator[Finding]:
-        """Give the findings of some accounts. All rules run first; their rows wait in the engine's form."""
-        context = Context(self._evaluator.instants, self._how.in_use, evidence=self._how.evidence)
-        context.look_up(self._evaluator, batch)
-        found = merge(*(self._by_account(rule, batch, context) for rule in self._rules), key=itemgetter(0))
-        for _, of_account in groupby(found, itemgetter(0)):
-            yield from sorted(chain.from_iterable(map(itemgetter(1), of_account)), key=order)
+    def _read(self, lines: Iterator[bytes]) -> Iterator[Finding]:
+        decoder = msgspec.json.Decoder(Finding)
+        for block in lines:
+            yield from decoder.decode_lines(block)
 
-    def _by_account(
-        self, rule: Rule, batch: AccountRange, context: Context
-    ) -> Iterator[tuple[str, list[Finding]]]:
-        """Give one policy's findings, account by account."""
-        passes = rule.page.id in self._how.passes
-        rows = groupby(rule.rows(batch, passes=passes), attrgetter("account_id"))
-        judged = ((account, findings_of(rule.page, of_account, context)) for account, of_account in rows)
-        silent = (
-            (account, [unread_finding(rule.page, account, reason)])
-            for account, reason in sorted(rule.unread.items())
-            if batch.holds(account)
+    def _lines_of(self, within: AccountRange | Accounts) -> Iterator[bytes]:
+        engine, found = self._evaluator.engine, self._ordered(within)
+        for start in range(0, found.num_rows, _QUESTION):
+            with engine.holding(found.slice(start, _QUESTION)) as name:
+                lines = engine.table(json_lines(name, evidence=self._how.evidence), self._values)
+            for block in lines["line"].chunks:
+                for first in range(0, len(block), _BLOCK):
+                    yield _canonical(_bytes_of(block.slice(first, _BLOCK)))
+
+    def _ordered(self, within: AccountRange | Accounts) -> "pa.Table":
+        """Judge some accounts, and put the findings in order; in the engine's form."""
+        engine = self._evaluator.engine
+        sql = ordered("{}", self._evaluator.instants, within.condition(), evidence=self._how.evidence)
+        with engine.holding(self._judged(within)) as name:
+            return engine.table(sql.format(name), {**self._values, **within.values()})
+
+    def _judged(self, within: AccountRange | Accounts) -> "pa.Table":
+        import pyarrow as pa
+
+        passes = self._how.passes
+        judged = [rule.verdicts(within, passes=rule.page.id in passes) for rule in self._rules]
+        places = [pa.repeat(pa.scalar(place, pa.int8()), len(one)) for place, one in enumerate(judged, 1)]
+        return pa.concat_tables(
+            one.append_column("place", place) for one, place in zip(judged, places, strict=True)
         )
-        return merge(judged, silent, key=itemgetter(0))
+
+
+def _bytes_of(texts: "pa.StringArray") -> bytes:
+    """Return the texts one after another, as they lie in memory."""
+    _, offsets, data = texts.buffers()
+    places = memoryview(offsets).cast("i")
+    return bytes(data)[places[texts.offset] : places[texts.offset + len(texts)]]
+
+
+def _canonical(lines: bytes) -> bytes:
+    r"""Write lines as msgspec does: the engine escapes control characters as `\u001B`, not `\u001b`."""
+    if rb"\u00" not in lines:
+        return lines
+    findings = msgspec.json.Decoder(Finding).decode_lines(lines)
+    return msgspec.json.Encoder().encode_lines(findings)

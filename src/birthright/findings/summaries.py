@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from birthright.facts.coverage import accounts_in
 from birthright.facts.model import UNKNOWN
@@ -51,12 +52,7 @@ def policy_line(tally: Tally) -> PolicySummary:
 
 def account_lines(scope: Scope, tallies: Sequence[Tally]) -> tuple[AccountSummary, ...]:
     """Count by account; the accounts that nobody was to ask are left out."""
-    counts: dict[str, VerdictCounts] = {}
-    for tally in tallies:
-        for account, own in tally.accounts.items():
-            counts[account] = _sum((counts.get(account, _NOTHING), own))
-        for account in tally.unread:
-            counts[account] = _sum((counts.get(account, _NOTHING), VerdictCounts(0, 1, 0)))
+    counts = _by_account(tallies)
     names = {row.account_id: row.account_name for row in scope.coverage if row.account_name}
     names |= {row.account_id: row.account_name for row in scope.accounts.values() if row.account_name}
     names |= {UNKNOWN: ", ".join(filter(None, _unknown(scope)))} if UNKNOWN in names else {}
@@ -65,6 +61,19 @@ def account_lines(scope: Scope, tallies: Sequence[Tally]) -> tuple[AccountSummar
         AccountSummary(i, principals, keys, active, names.get(i), paths.get(i), *counts.get(i, _NOTHING))
         for i, principals, keys, active, _ in scope.holdings
     )
+
+
+def _by_account(tallies: Sequence[Tally]) -> dict[str, VerdictCounts]:
+    import pyarrow as pa
+
+    names = ("fail", "unknown", "pass")
+    tables = [tally.accounts for tally in tallies]
+    added = pa.concat_tables(tables).group_by("account_id").aggregate([(name, "sum") for name in names])
+    columns = [added[name].to_pylist() for name in ("account_id", *(f"{name}_sum" for name in names))]
+    counts = {account: VerdictCounts(*of_account) for account, *of_account in zip(*columns, strict=True)}
+    for account in chain.from_iterable(tally.unread for tally in tallies):
+        counts[account] = _sum((counts.get(account, _NOTHING), VerdictCounts(0, 1, 0)))
+    return counts
 
 
 def ou_lines(scope: Scope, accounts: Iterable[AccountSummary]) -> tuple[OuSummary, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import duckdb
@@ -31,6 +32,9 @@ _CLOSE = (
 )
 
 _BATCH = 4096
+# Facts in fewer bytes of Parquet than these are read once and held, some five times as large; of more, each
+# rule reads what it needs.
+_HELD_BYTES = 16 * 2**20
 
 T = TypeVar("T")
 
@@ -81,6 +85,16 @@ class Engine:
     def table(self, sql: str, values: Mapping[str, Any] | None = None, what: str = "the query") -> "pa.Table":
         """Run one SELECT and return all its rows, much smaller than as Python's. Raises QueryError."""
         return self._relation(sql, values, what, lambda found: found.to_arrow_table())
+
+    @contextmanager
+    def holding(self, table: "pa.Table") -> Iterator[str]:
+        """Let SELECTs read another table for the length of a block; its name is one that no page can know."""
+        name = f"held_{token_hex(16)}"
+        self._connection.register(name, table)
+        try:
+            yield name
+        finally:
+            self._connection.unregister(name)
 
     def rows(self, result: duckdb.DuckDBPyConnection, what: str = "the query") -> Iterator[tuple[Any, ...]]:
         """Give the rows of what `select` returned. Raises QueryError, also for what Python cannot hold."""
@@ -140,10 +154,13 @@ class Engine:
         self._connection.execute(f"set allowed_directories = [{_quote(f'{folder}/')}]")
         self._connection.execute("set enable_external_access = false")
         files = facts_files(folder)
+        held = sum(path.stat().st_size for paths in files.values() for path in paths) < _HELD_BYTES
         try:
             for name, table in TABLES.items():
                 if files.get(name):
-                    self._rows_of(files[name], table.later).create_view(name)
+                    rows = self._rows_of(files[name], table.later)
+                    # Not as a table of the engine's: a SELECT may begin with a DELETE.
+                    self._connection.register(name, rows.to_arrow_table()) if held else rows.create_view(name)
                 else:
                     self._connection.register(name, table.schema.empty_table())
         except duckdb.Error as error:

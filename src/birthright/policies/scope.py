@@ -44,6 +44,24 @@ class AccountRange(NamedTuple):
 EVERYTHING = AccountRange()
 
 
+class Accounts(NamedTuple):
+    """Some accounts, by id."""
+
+    ids: tuple[str, ...]
+
+    def holds(self, account_id: str) -> bool:
+        """Whether an account is one of them."""
+        return account_id in self.ids
+
+    def condition(self) -> str:
+        """Write it as an SQL condition; `values` are its parameters."""
+        return "account_id in (select unnest($only_accounts))"
+
+    def values(self) -> dict[str, list[str]]:
+        """Return the parameters of `condition`."""
+        return {"only_accounts": list(self.ids)}
+
+
 class AccountTotals(NamedTuple):
     """What an account holds; `active` counts the keys that are known to be active.
 
@@ -134,7 +152,7 @@ class Scope:
     def _records(self, sql: str) -> list[dict[str, Any]]:
         result = self._engine.select(sql)
         names = [column[0] for column in result.description or ()]
-        return [dict(zip(names, map(_aware, row), strict=True)) for row in self._engine.rows(result)]
+        return [dict(zip(names, map(aware, row), strict=True)) for row in self._engine.rows(result)]
 
 
 def _why_unread(asked: Sequence[Coverage], needs: Sequence[str]) -> str:
@@ -149,6 +167,6 @@ def _why_unread(asked: Sequence[Coverage], needs: Sequence[str]) -> str:
     return "; ".join(reasons) or f"{' or '.join(needs)} was not asked"
 
 
-def _aware(value: Any) -> Any:  # noqa: ANN401 - whatever the engine returns
+def aware(value: Any) -> Any:  # noqa: ANN401 - whatever the engine returns
     """Give the engine's zoneless instants their zone, UTC; leave everything else."""
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
