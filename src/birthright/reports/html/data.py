@@ -1,6 +1,6 @@
 """The table's rows as JSON within the page: short, because what repeats stands in tables of its own."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -93,22 +93,17 @@ def _templates(page: Page, remedy: Remedy) -> list[tuple[str, str, Template]]:
     return [(f"{page.id} {remedy} {name}", name, each) for name, each in sections if not each.blank]
 
 
-def data_of(document: Document, pages: Mapping[str, Page], rows: Iterable[Finding]) -> str:
-    """Return all that the page's script needs, as JSON that is safe within the page."""
+def data_of(document: Document, pages: Mapping[str, Page], rows: Iterable[Finding]) -> Iterator[str]:
+    """Give all that the page's script needs, row by row, as JSON that is safe within the page."""
     given = _Given(*(_Table() for _ in _Given._fields))
     names = {line.account_id: line.account_name for line in document.accounts}
     commands = Commands(pages)
-    encoded = [_row(finding, given, names, commands) for finding in rows]
-    return safe_json(
-        {
-            "asOf": _seconds(document.scan.as_of),
-            "fields": FIELDS,
-            "rows": encoded,
-            "words": WORDS,
-            "next": NEXT,
-            **{name: table.values for name, table in given._asdict().items()},
-        }
-    )
+    yield safe_json({"asOf": _seconds(document.scan.as_of), "fields": FIELDS, "rows": ()}).removesuffix("]}")
+    for number, finding in enumerate(rows):
+        yield "," * (number > 0) + safe_json(_row(finding, given, names, commands))
+    # What the rows name by number is known now.
+    tables = {name: table.values for name, table in given._asdict().items()}
+    yield "]," + safe_json({"words": WORDS, "next": NEXT, **tables}).removeprefix("{")
 
 
 def _row(f: Finding, given: _Given, names: Mapping[str, str | None], commands: Commands) -> list[object]:
