@@ -476,6 +476,80 @@ def test_a_lock_that_was_lost_meanwhile(lab: Lab) -> None:
     assert (lab.last.state, lab.status(key.access_key_id)) == ("undone", "Active")
 
 
+@pytest.mark.parametrize(("seconds", "made"), [(29, True), (31, False)])
+def test_a_look_holds_for_thirty_seconds(lab: Lab, seconds: int, made: bool) -> None:  # noqa: FBT001
+    """Whoever is held up for longer between the last look and the announcement does not disable."""
+    key = lab.idle()
+
+    def between(where: str) -> None:
+        if where == "call" and lab.box.calls["GetAccessKeyLastUsed"]:
+            lab.between = None
+            lab.clock.advance(timedelta(seconds=seconds))
+
+    lab.between = between
+    lab.begin()
+    assert lab.between is None
+    assert (lab.status(key.access_key_id) == "Inactive") is made
+    assert lab.later(seconds=1).state == "disabled"
+
+
+def test_a_file_is_not_written_late(lab: Lab) -> None:
+    """The process sleeps before it writes a file, another one makes a new key: only that key's is there."""
+    lab.busy(handover=f"age:{RECIPIENT}:keys/{{access_key_id}}.age")
+
+    def meanwhile() -> None:
+        lab.work("second worker")
+        assert lab.last.state == "proven"
+
+    lab.stall("hand-over", 30 * 60, meanwhile)
+    lab.begin()
+    assert lab.between is None
+    assert len(lab.ours("CreateAccessKey")) == 2
+    assert [path.stem for path in Path("keys").iterdir()] == [lab.new_key]
+
+
+def test_a_refusal_clears_up_nothing(lab: Lab) -> None:
+    """The answer to the disabling was lost, and the second try is refused: the first may have been made."""
+    key = lab.idle()
+    lab.box.faults.add("drop", action="UpdateAccessKey", times=1)
+    lab.begin()
+    lab.box.faults.add("access-denied", action="UpdateAccessKey", times=1)
+    lab.later(seconds=1)
+    assert (lab.last.state, lab.status(key.access_key_id)) == ("open", "Inactive")
+    assert lab.later(seconds=1).state == "disabled"
+
+
+@pytest.mark.parametrize(
+    ("planned", "in_use", "used", "why"),
+    [
+        (100, timedelta(days=90), timedelta(minutes=10), "after the plan's facts"),
+        (100, timedelta(minutes=30), timedelta(hours=1), "after the plan's facts"),
+        (80, timedelta(days=90), None, "counts as in use"),
+    ],
+)
+def test_a_key_in_use_is_not_off_for_a_moment(
+    lab: Lab, planned: int, in_use: timedelta, used: timedelta | None, why: str
+) -> None:
+    """Used since the plan's facts, or within `in_use`: it is not disabled at all, not even to be reverted."""
+    key = lab.add("alice", "retire", planned, terms=Terms(in_use=in_use))
+    if used is not None:
+        lab.box.people.use_key(key.access_key_id, at=lab.clock.now() - used)
+    lab.begin()
+    assert lab.last.state == "stopped"
+    assert lab.last.note.startswith("not disabled: ")
+    assert why in lab.last.note
+    assert lab.ours("UpdateAccessKey") == []
+
+
+def test_a_key_of_another_age(lab: Lab) -> None:
+    """A key that was made at another time than the plan says is not the one that was planned for."""
+    key = lab.idle()
+    key.created_at += timedelta(seconds=1)
+    lab.begin()
+    assert (lab.last.state, lab.status(key.access_key_id)) == ("stopped", "Active")
+    assert "not when the plan says" in lab.last.note
+
+
 # Lost answers and stale reads
 
 
