@@ -1,5 +1,5 @@
 # Everything a newcomer needs: `make demo` and `make test`. Both set up what they use in ./.venv.
-.PHONY: demo test test-slow check bench bench-fleet soak setup lock clean
+.PHONY: demo test test-slow mutants check bench bench-fleet soak setup lock clean
 
 PYTHON ?= python3
 # uv from the PATH, or else installed by pip into ./.tools (no virtual environment and no root needed).
@@ -16,6 +16,10 @@ test: setup
 
 test-slow: setup
 	$(RUN) pytest -m slow
+
+# What can be taken out of the engine of retirements, and which test notices; part of test-slow.
+mutants: setup
+	$(RUN) python tests/mutants.py
 
 check: setup
 	$(RUN) ruff check
