@@ -119,14 +119,17 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 MARKDOWN = sorted(
-    path for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "src").rglob("*.md"))
+    [
+        *ROOT.glob("*.md"),
+        *(page for wing in ("docs", "deploy", "src", "tests") for page in (ROOT / wing).rglob("*.md")),
+    ]
 )
 # Code, tables and what cannot be broken: a link, an inline command.
 _FENCED = re.compile(r"^ *(```|~~~).*?^ *\1", re.MULTILINE | re.DOTALL)
 _UNBROKEN = re.compile(r"`[^`\n]+`|\[[^\]\n]+\]\([^)\n]*\)|https?://\S+")
 
 
-@pytest.mark.parametrize("page", MARKDOWN, ids=lambda path: path.name)
+@pytest.mark.parametrize("page", MARKDOWN, ids=lambda path: str(path.relative_to(ROOT)))
 def test_lines_are_read_without_scrolling(page: Path) -> None:
     """Prose has lines of at most 100 characters."""
     prose = _FENCED.sub("", page.read_text("utf-8")).splitlines()
@@ -140,7 +143,7 @@ def test_lines_are_read_without_scrolling(page: Path) -> None:
 _PATH = re.compile(r"`((?:src/birthright/|tests/|benchmarks/|docs/|deploy/)?[\w/-]+\.py)`")
 
 
-@pytest.mark.parametrize("page", MARKDOWN, ids=lambda path: path.name)
+@pytest.mark.parametrize("page", MARKDOWN, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_that_are_named_are_there(page: Path) -> None:
     """A file of the project that a page names exists."""
     named = _PATH.findall(page.read_text("utf-8"))
