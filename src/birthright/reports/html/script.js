@@ -90,7 +90,7 @@
     row.account = account;
     row.accountName = name;
     row.reason = data.reasons[row.reason];
-    /* What is waived or fixed is nobody's to do. */
+    /* What is waived or fixed needs no action. */
     row.todo = row.standing === "fail" ? row.remedy : null;
     row.known = known(row);
     row.waiver = row.waiver === null ? null : data.waivers[row.waiver];
