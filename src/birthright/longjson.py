@@ -1,4 +1,4 @@
-"""JSON documents with one long list, indented, written as the list's items come."""
+"""JSON with one long list, written as the list's items come."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -8,22 +8,30 @@ import msgspec
 _AT_A_TIME = 256
 
 
-def indented(document: msgspec.Struct, name: str, items: Iterable[object]) -> Iterator[str]:
-    """Write a document, indented by two, with a final newline; its field `name`, a list, has these items."""
+def json_lines(items: Iterable[object]) -> Iterator[bytes]:
+    """Give items as JSON, a line each, some at a time."""
+    encoder = msgspec.json.Encoder()
+    rest = iter(items)
+    while some := list(islice(rest, _AT_A_TIME)):
+        yield encoder.encode_lines(some)
+
+
+def indented(document: msgspec.Struct, name: str, lines: Iterable[bytes]) -> Iterator[str]:
+    """Write a document, indented by two, with a final newline; its field `name` is a list of these lines."""
+    empty = msgspec.json.encode(msgspec.structs.replace(document, **{name: ()}))
     # No text within JSON holds a line end: the place is found once.
-    empty = _indented(msgspec.structs.replace(document, **{name: ()}))
-    before, none, after = empty.partition(f'\n  "{name}": []')
+    before, none, after = _indented(empty).decode().partition(f'\n  "{name}": []')
     yield before
     yield none[:-1]
-    end, rest = "", iter(items)
-    while some := list(islice(rest, _AT_A_TIME)):
+    end = ""
+    for some in lines:
         # As the items stand in the document.
-        text = _indented(some).removeprefix("[").removesuffix("\n]").replace("\n", "\n  ")
-        yield f"{end}{text}"
+        items = _indented(b"[" + some[:-1].replace(b"\n", b",") + b"]")[1:-2].replace(b"\n", b"\n  ")
+        yield f"{end}{items.decode()}"
         end = ","
     yield "\n  ]" if end else "]"
     yield f"{after}\n"
 
 
-def _indented(value: object) -> str:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+def _indented(text: bytes) -> bytes:
+    return msgspec.json.format(text, indent=2)

@@ -96,7 +96,7 @@ def ordered(verdicts: str, instants: Iterable[str], within: str, *, evidence: bo
         order by {_ORDER}"""  # noqa: S608
 
 
-def json_lines(findings: str, *, evidence: bool) -> str:
+def finding_lines(findings: str, *, evidence: bool) -> str:
     """Write the SELECT of the JSON of findings, a line each, from what `ordered` gave."""
     fields = {
         "fingerprint": _quoted("fingerprint"),

@@ -1,14 +1,16 @@
 """Findings in their order, some at a time, so that ten million need no more memory than a batch."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
-from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from birthright.findings.finding import constants, json_lines, ordered
+from birthright.findings.finding import constants, finding_lines, ordered
 from birthright.findings.model import Finding
+from birthright.findings.overview import Counted, Overview, count, overview_of, ranks
+from birthright.longjson import json_lines
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.rule import Rule
 from birthright.policies.scope import AccountRange, Accounts
@@ -39,12 +41,9 @@ class LazyFindings(Collection[Finding]):
     def __contains__(self, finding: object) -> bool:
         return any(finding == other for other in self)
 
-    def lines(self) -> Iterator[bytes]:
-        """Give them as JSON, a line each, some at a time."""
-        encoder = msgspec.json.Encoder()
-        rest = iter(self)
-        while some := list(islice(rest, _BLOCK)):
-            yield encoder.encode_lines(some)
+    def without_passes(self, count: int) -> "LazyFindings":
+        """Return the findings but for those that pass; `count` is how many these are."""
+        return WithoutPasses(self, count)
 
 
 class WithoutPasses(LazyFindings):
@@ -74,7 +73,7 @@ class Findings(LazyFindings):
         self._count = count
         self._batches = evaluator.batches()
         values = {**evaluator.instants, "in_use": how.in_use}
-        self._values = {**values, **constants(self._rules)}
+        self._values: dict[str, Any] = {**values, **constants(self._rules)}
 
     @property
     def is_large(self) -> bool:
@@ -87,14 +86,29 @@ class Findings(LazyFindings):
     def __iter__(self) -> Iterator[Finding]:
         return self._read(self.lines())
 
+    def without_passes(self, count: int) -> LazyFindings:
+        """Return the findings but for those that pass; `count` is how many these are."""
+        how = msgspec.structs.replace(self._how, passes=frozenset())
+        return Findings(self._evaluator, self._rules, how, count) if self._how.passes else self
+
     def of(self, accounts: Iterable[str]) -> Iterator[Finding]:
         """Give those of some accounts."""
         return self._read(self._lines_of(Accounts(tuple(accounts))))
+
+    def overview(self, *, several: bool) -> Overview | None:
+        """Count failures and unknowns; None if there are too many kinds of them. See `overview.py`."""
+        return overview_of(self._counted(several=several))
 
     def lines(self) -> Iterator[bytes]:
         """Give them as JSON, a line each, some at a time."""
         for batch in self._batches:
             yield from self._lines_of(batch)
+
+    def _counted(self, *, several: bool) -> Iterator[Counted]:
+        values = {**self._values, **ranks(self._rules)}
+        for batch in self._batches:
+            with self._holding(batch, brief=True) as name:
+                yield count(self._evaluator.engine, name, values, several=several)
 
     def _read(self, lines: Iterator[bytes]) -> Iterator[Finding]:
         decoder = msgspec.json.Decoder(Finding)
@@ -105,34 +119,41 @@ class Findings(LazyFindings):
         engine, found = self._evaluator.engine, self._ordered(within)
         for start in range(0, found.num_rows, _QUESTION):
             with engine.holding(found.slice(start, _QUESTION)) as name:
-                lines = engine.table(json_lines(name, evidence=self._how.evidence), self._values)
+                lines = engine.table(finding_lines(name, evidence=self._how.evidence), self._values)
             for block in lines["line"].chunks:
                 for first in range(0, len(block), _BLOCK):
                     yield _canonical(_bytes_of(block.slice(first, _BLOCK)))
 
     def _ordered(self, within: AccountRange | Accounts) -> "pa.Table":
         """Judge some accounts, and put the findings in order; in the engine's form."""
-        engine = self._evaluator.engine
-        sql = ordered("{}", self._evaluator.instants, within.condition(), evidence=self._how.evidence)
-        with engine.holding(self._judged(within)) as name:
-            return engine.table(sql.format(name), {**self._values, **within.values()})
+        with self._holding(within) as name:
+            sql = ordered(name, self._evaluator.instants, within.condition(), evidence=self._how.evidence)
+            return self._evaluator.engine.table(sql, {**self._values, **within.values()})
 
-    def _judged(self, within: AccountRange | Accounts) -> "pa.Table":
+    @contextmanager
+    def _holding(self, within: AccountRange | Accounts, *, brief: bool = False) -> Iterator[str]:
+        """Let the engine read the verdicts on some accounts as a table for the length of a block."""
         import pyarrow as pa
 
-        passes = self._how.passes
-        judged = [rule.verdicts(within, passes=rule.page.id in passes) for rule in self._rules]
-        places = [pa.repeat(pa.scalar(place, pa.int8()), len(one)) for place, one in enumerate(judged, 1)]
-        return pa.concat_tables(
-            one.append_column("place", place) for one, place in zip(judged, places, strict=True)
+        passes = frozenset() if brief else self._how.passes
+        judged = pa.concat_tables(
+            rule.verdicts(within, place, passes=rule.page.id in passes, brief=brief)
+            for place, rule in enumerate(self._rules, 1)
         )
+        with self._evaluator.engine.holding(judged) as name:
+            yield name
+
+
+def lines_of(findings: Collection[Finding]) -> Iterator[bytes]:
+    """Give findings as JSON, a line each, some at a time."""
+    return findings.lines() if isinstance(findings, Findings) else json_lines(findings)
 
 
 def _bytes_of(texts: "pa.StringArray") -> bytes:
     """Return the texts one after another, as they lie in memory."""
     _, offsets, data = texts.buffers()
     places = memoryview(offsets).cast("i")
-    return bytes(data)[places[texts.offset] : places[texts.offset + len(texts)]]
+    return memoryview(data)[places[texts.offset] : places[texts.offset + len(texts)]].tobytes()
 
 
 def _canonical(lines: bytes) -> bytes:

@@ -44,6 +44,12 @@ VERDICT: Mapping[str, str] = {
     "subject_id": "varchar",
 }
 
+# Those that tell what is to be done about how many subjects; of reasons only those of unknowns.
+BRIEF = tuple(
+    """compliant reason account_id user_name is_root access_key_id status created_at ever_used
+    last_used_at""".split()
+)
+
 _AS_OF = re.compile(r"\$as_of\b")
 _DEPENDS = "depends on when the files were made, which is not known: say it with --report-time"
 
@@ -76,6 +82,8 @@ class Rule:
         self._places = {**page.subject.places, "compliant": "compliant"}
         if both or "reason" in columns:
             self._places["reason"] = "reason"
+        # The reasons of failures are most of what a rule costs.
+        self._brief_reason = f"(case when compliant is null then {self._places.get('reason', 'null')} end)"
 
     def rows(self, *, passes: bool = False) -> Iterator[tuple[Any, ...]]:
         """Give the verdicts that do not pass, or all, by account: cells in the order of VERDICT.
@@ -86,18 +94,21 @@ class Rule:
             sql = f"{self._select(EVERYTHING, passes=passes)} order by account_id"
             yield from self._engine.rows(self._engine.select(sql, self._values, "the rule"), "the rule")
 
-    def verdicts(self, within: AccountRange | Accounts, *, passes: bool = False) -> "pa.Table":
+    def verdicts(
+        self, within: AccountRange | Accounts, place: int, *, passes: bool = False, brief: bool = False
+    ) -> "pa.Table":
         """Return the verdicts that do not pass, or all, in no order; of unread accounts, too.
 
-        Raises PageError.
+        Their columns are those of VERDICT, or BRIEF, and `place`, as it was given. Raises PageError.
         """
         import pyarrow as pa
 
+        said = f"{place}::tinyint as place"
         with self._named():
-            values = {**self._values, **within.values()}
-            read = self._engine.table(self._select(within, passes=passes), values, "the rule")
+            sql = self._select(within, said, passes=passes, brief=brief)
+            read = self._engine.table(sql, {**self._values, **within.values()}, "the rule")
         silent = {account: reason for account, reason in self.unread.items() if within.holds(account)}
-        return pa.concat_tables([read, self._silence(silent)]) if silent else read
+        return pa.concat_tables([read, self._silence(silent, read.column_names, said)]) if silent else read
 
     def counts(self, spans: Iterable[AccountRange] = (EVERYTHING,)) -> "pa.Table":
         """Count the verdicts by account, in so many goes: account_id, fail, unknown, pass.
@@ -127,20 +138,25 @@ class Rule:
             result = self._engine.select(f"select count(*) {self._from()}", self._values, "the rule")
             return sum(number for (number,) in self._engine.rows(result, "the rule"))
 
-    def _select(self, within: AccountRange | Accounts, *, passes: bool) -> str:
-        cells = (f"{_cast(self._places.get(name, 'null'), kind)} as {name}" for name, kind in VERDICT.items())
+    def _select(self, within: AccountRange | Accounts, *more: str, passes: bool, brief: bool = False) -> str:
+        kinds = {name: VERDICT[name] for name in BRIEF} if brief else VERDICT
+        places = {**self._places, **({"reason": self._brief_reason} if brief else {})}
+        cells = (f"{_cast(places.get(name, 'null'), kind)} as {name}" for name, kind in kinds.items())
         wanted = "true" if passes else "compliant is not true"
-        return f"select {', '.join(cells)} {self._from(within)} and {wanted}"
+        return f"select {', '.join([*cells, *more])} {self._from(within)} and {wanted}"
 
     def _from(self, within: AccountRange | Accounts = EVERYTHING) -> str:
         """Return what the rule gives as a FROM clause: a rule may look at all accounts to judge one."""
         unread = "account_id not in (select unnest($unread_accounts))" if self.unread else "true"
         return f"from (\n{self._sql}\n) where {unread} and {within.condition()}"
 
-    def _silence(self, silent: Mapping[str, str]) -> "pa.Table":
+    def _silence(self, silent: Mapping[str, str], names: Iterable[str], *more: str) -> "pa.Table":
         cells = {"reason": "'could not be judged: ' || said", "account_id": "account"}
-        names = ", ".join(f"{cells.get(name, 'null')}::{kind} as {name}" for name, kind in VERDICT.items())
-        sql = f"select {names} from (select unnest($accounts) as account, unnest($reasons) as said)"  # noqa: S608
+        written = (
+            f"{cells.get(name, 'null')}::{VERDICT[name]} as {name}" for name in names if name in VERDICT
+        )
+        told = "select unnest($accounts) as account, unnest($reasons) as said"
+        sql = f"select {', '.join([*written, *more])} from ({told})"  # noqa: S608
         return self._engine.table(sql, {"accounts": list(silent), "reasons": list(silent.values())})
 
     @contextmanager

@@ -1,11 +1,11 @@
 """What every output format writes."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 
-from birthright.findings.model import Document
-from birthright.findings.stream import WithoutPasses
+from birthright.findings.model import Document, Finding
+from birthright.findings.stream import LazyFindings
 from birthright.policies.page import Page
 
 
@@ -22,10 +22,10 @@ class Report(msgspec.Struct, frozen=True):
 
     def without_passes(self) -> "Report":
         """Return the same report for a format that only lists findings."""
-        found = self.document.findings
+        found: Collection[Finding] = self.document.findings
         summary = self.document.summary
-        rest = WithoutPasses(found, summary.fail + summary.waived + summary.unknown)
-        findings = tuple(rest) if isinstance(found, tuple) else rest
-        return msgspec.structs.replace(
-            self, document=msgspec.structs.replace(self.document, findings=findings)
-        )
+        if isinstance(found, LazyFindings):
+            found = found.without_passes(summary.fail + summary.waived + summary.unknown)
+        else:
+            found = tuple(finding for finding in found if finding.verdict != "pass")
+        return msgspec.structs.replace(self, document=msgspec.structs.replace(self.document, findings=found))

@@ -1,33 +1,25 @@
 """JSON lines: the scan first, then its coverage, then a finding a line; each line says its `kind`."""
 
-from collections.abc import Iterator
 from typing import TextIO
 
 import msgspec
 
-from birthright.findings.model import Document
+from birthright.findings.stream import lines_of
 from birthright.reports.interface import Report
 
 
 def render(report: Report, out: TextIO) -> None:
     """Write the lines."""
+    document = report.document
     encoder = msgspec.json.Encoder()
-    for kind, value in _lines(report.document):
-        fields = msgspec.to_builtins(value, builtin_types=())
-        out.write(encoder.encode({"kind": kind, **fields}).decode())
-        out.write("\n")
+    head = {"schema": document.schema, "scan": document.scan, "summary": document.summary}
+    out.write(_of_kind("scan", encoder.encode(head) + b"\n"))
+    if document.coverage:
+        out.write(_of_kind("coverage", encoder.encode_lines(document.coverage)))
+    out.writelines(_of_kind("finding", lines) for lines in lines_of(document.findings))
 
 
-def _lines(document: Document) -> Iterator[tuple[str, msgspec.Struct]]:
-    head = _Head(document.schema, document.scan, document.summary)
-    yield "scan", head
-    for line in document.coverage:
-        yield "coverage", line
-    for finding in document.findings:
-        yield "finding", finding
-
-
-class _Head(msgspec.Struct):
-    schema: str
-    scan: msgspec.Struct
-    summary: msgspec.Struct
+def _of_kind(kind: str, lines: bytes) -> str:
+    """Begin each line, an object, with its kind; no text within JSON holds a line end."""
+    start = f'{{"kind":"{kind}",'.encode()
+    return (start + lines[1:-1].replace(b"\n{", b"\n" + start) + b"\n").decode()

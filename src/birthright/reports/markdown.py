@@ -7,12 +7,12 @@ from typing import TextIO
 
 from birthright.facts.coverage import WHOLE
 from birthright.findings.model import Document, Finding, Remedy, WaiverState, WaiverSummary
-from birthright.findings.ranking import rank
+from birthright.findings.ranking import SHOWN, rank
 from birthright.reports.headline import headline
 from birthright.reports.interface import Report
 from birthright.reports.organization import AccountsOverview
 from birthright.reports.subjects import clip, is_root
-from birthright.reports.survey import SHOWN, Sample, Survey, survey
+from birthright.reports.survey import Sample, Survey, survey
 from birthright.text import printable
 
 _GROUPS: tuple[tuple[Remedy, str], ...] = (

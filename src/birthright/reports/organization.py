@@ -9,7 +9,8 @@ from rich.text import Text
 from birthright.facts.coverage import Reach, accounts_in, reach_of
 from birthright.facts.model import UNKNOWN
 from birthright.findings.model import AccountSummary, CoverageSummary, Document
-from birthright.reports.survey import NAMED, SHOWN, without_account
+from birthright.findings.ranking import NAMED, SHOWN
+from birthright.reports.survey import without_account
 from birthright.tables import add_row, fixed, grid, number, table
 from birthright.text import printable
 

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from birthright.findings.model import Changes, Document, WaiverState, WaiverSummary
-from birthright.reports.survey import SHOWN
+from birthright.findings.ranking import SHOWN
 from birthright.tables import add_row, fixed, table
 
 # Which waivers need review, the most urgent first.

@@ -8,13 +8,11 @@ from operator import attrgetter, itemgetter
 
 from birthright.findings.document import by_subject
 from birthright.findings.model import FRESH, Document, Finding, Remedy
-from birthright.findings.ranking import FIRST, rank
+from birthright.findings.overview import Overview
+from birthright.findings.ranking import EACH, FIRST, NAMED, REMEDIES, SHOWN, rank
+from birthright.findings.stream import Findings
 
-SHOWN = 10
-NAMED = 3
-REMEDIES: tuple[Remedy, ...] = ("retire", "rotate", "review", "none")
 _MOST_REASONS = 10_000
-_EACH = 2
 _OTHER = "for other reasons"
 
 _Weight = tuple[bool, int]
@@ -40,7 +38,7 @@ class Sample:
             self._of_account.clear()
         weight = weight_of(findings[0])[:2]
         self._of_account[weight] += 1
-        place = weight, self._of_account[weight] > _EACH
+        place = weight, self._of_account[weight] > EACH
         if len(self._kept) < SHOWN or place < self._kept[-1][:2]:
             insort(self._kept, (*place, self.count, findings))
             del self._kept[SHOWN:]
@@ -54,10 +52,10 @@ class Sample:
 class Unknowns:
     """The findings that are unknown for one reason: how many, of how many subjects, and the first names."""
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.subjects = 0
-        self.names: list[str] = []
+    def __init__(self, count: int = 0, subjects: int = 0, names: Iterable[str] = ()) -> None:
+        self.count = count
+        self.subjects = subjects
+        self.names = list(names)
 
     def add(self, findings: Sequence[Finding]) -> None:
         """Take those of one account."""
@@ -96,13 +94,28 @@ class Survey:
             known = reason in self.unknown or len(self.unknown) < _MOST_REASONS
             self.unknown.setdefault(reason if known else _OTHER, Unknowns()).add(of_account)
 
+    def count(self, overview: Overview) -> None:
+        """Put the counts of all accounts in place of those of the few whose findings were taken."""
+        for remedy, sample in self.failing.items():
+            sample.count = overview.failing.get(remedy, 0)
+        self.born = Counter(overview.born)
+        # Equal ones stay in the order in which they came.
+        reasons = dict.fromkeys([*self.unknown, *overview.unknown])
+        self.unknown = {reason: Unknowns(*overview.unknown[reason][1:4]) for reason in reasons}
+
 
 def survey(document: Document, *, several: bool) -> Survey:
-    """Go through the findings once; an account's stand together."""
+    """Go through the findings once, or let the engine count them; an account's stand together."""
     found = Survey()
-    shown: Iterable[Finding] = (finding for finding in document.findings if finding.verdict != "pass")
+    findings: Iterable[Finding] = document.findings
+    overview = findings.overview(several=several) if isinstance(findings, Findings) else None
+    if overview and isinstance(findings, Findings):
+        findings = findings.of(overview.accounts)
+    shown = (finding for finding in findings if finding.verdict != "pass")
     for _, of_account in groupby(shown, attrgetter("account_id")):
         found.add(list(of_account), several=several)
+    if overview:
+        found.count(overview)
     return found
 
 

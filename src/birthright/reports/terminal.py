@@ -9,13 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from birthright.findings.model import CoverageSummary, Document, Finding, PolicySummary, Remedy
-from birthright.findings.ranking import rank
+from birthright.findings.ranking import SHOWN, rank
 from birthright.reports.headline import Tone, headline
 from birthright.reports.interface import Report
 from birthright.reports.organization import AccountsOverview, named, print_coverage, print_units, print_worst
 from birthright.reports.status import print_changes, print_fixed, print_waivers
 from birthright.reports.subjects import age_of
-from birthright.reports.survey import SHOWN, Sample, Survey, survey
+from birthright.reports.survey import Sample, Survey, survey
 from birthright.tables import GAP, add_row, fixed, grid, keys_table, number, table
 from birthright.text import printable, write_console
 from birthright.times import format_duration

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from birthright.findings.model import AccountSummary, Document, Finding, OuSummary, WaiverState
-from birthright.findings.ranking import FIRST, rank
+from birthright.findings.ranking import FIRST, REMEDIES, rank
 from birthright.policies.page import Page
 from birthright.reports.headline import headline
 from birthright.reports.html import ages, gaps, trend
@@ -24,7 +24,6 @@ from birthright.reports.html.text import Pages
 from birthright.reports.html.trend import draw_trend
 from birthright.reports.interface import Report
 from birthright.reports.subjects import age_of
-from birthright.reports.survey import REMEDIES
 from birthright.text import printable
 from birthright.times import format_duration, format_instant
 

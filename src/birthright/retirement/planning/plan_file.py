@@ -6,7 +6,7 @@ from typing import TextIO
 
 from birthright.atomic import open_atomically
 from birthright.errors import PlanError
-from birthright.longjson import indented
+from birthright.longjson import indented, json_lines
 from birthright.retirement.planning.plan import PLAN_SCHEMA, Plan, digest_of
 from birthright.times import format_instant
 from birthright.versioned import VersionedFormat, read_versioned
@@ -21,7 +21,7 @@ _FORM = VersionedFormat(
 
 def write_plan(plan: Plan, out: TextIO) -> None:
     """Write a plan as indented JSON, with a final newline."""
-    out.writelines(indented(plan, "items", plan.items))
+    out.writelines(indented(plan, "items", json_lines(plan.items)))
 
 
 def save_plan(path: Path, plan: Plan) -> None:
