@@ -93,7 +93,7 @@ class Findings(LazyFindings):
 
     def of(self, accounts: Iterable[str]) -> Iterator[Finding]:
         """Give those of some accounts."""
-        return self._read(self._lines_of(Accounts(tuple(accounts))))
+        return self._read(self._lines_of(Accounts(tuple(sorted(accounts)))))
 
     def overview(self, *, several: bool) -> Overview | None:
         """Count failures and unknowns; None if there are too many kinds of them. See `overview.py`."""

@@ -28,7 +28,9 @@ _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _FENCE = re.compile(r"^```(\w*)[ \t]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
 _LONGEST = 500_000
 # The evaluator binds these itself.
-_TAKEN = frozenset("as_of as_of_earliest unread_accounts only_accounts after_account last_account".split())
+_TAKEN = frozenset(
+    "as_of as_of_earliest unread_accounts only_accounts first_account after_account last_account".split()
+)
 _SECTIONS = ("Rule", "Remediation", "Tests")
 
 

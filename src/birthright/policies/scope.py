@@ -45,7 +45,7 @@ EVERYTHING = AccountRange()
 
 
 class Accounts(NamedTuple):
-    """Some accounts, by id."""
+    """Some accounts, by id, in order."""
 
     ids: tuple[str, ...]
 
@@ -55,11 +55,15 @@ class Accounts(NamedTuple):
 
     def condition(self) -> str:
         """Write it as an SQL condition; `values` are its parameters."""
-        return "account_id in (select unnest($only_accounts))"
+        near = "account_id between $first_account and $last_account"
+        return f"{near} and list_contains($only_accounts, account_id)" if self.ids else "false"
 
-    def values(self) -> dict[str, list[str]]:
+    def values(self) -> dict[str, str | list[str]]:
         """Return the parameters of `condition`."""
-        return {"only_accounts": list(self.ids)}
+        if not self.ids:
+            return {}
+        first, last = self.ids[0], self.ids[-1]
+        return {"first_account": first, "last_account": last, "only_accounts": list(self.ids)}
 
 
 class AccountTotals(NamedTuple):
@@ -151,8 +155,13 @@ class Scope:
 
     def _records(self, sql: str) -> list[dict[str, Any]]:
         result = self._engine.select(sql)
-        names = [column[0] for column in result.description or ()]
-        return [dict(zip(names, map(aware, row), strict=True)) for row in self._engine.rows(result)]
+        columns = [(column[0], str(column[1])) for column in result.description or ()]
+        names = [name for name, _ in columns]
+        times = [name for name, kind in columns if kind == "TIMESTAMP"]
+        records = [dict(zip(names, row, strict=True)) for row in self._engine.rows(result)]
+        for record in records:
+            record.update((name, aware(record[name])) for name in times)
+        return records
 
 
 def _why_unread(asked: Sequence[Coverage], needs: Sequence[str]) -> str:
