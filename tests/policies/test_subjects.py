@@ -1,18 +1,29 @@
 """Subjects are one entry each: a kind that birthright does not have is judged like those it has."""
 
+import io
+import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from importlib import resources
 
+import jsonschema
 import msgspec
 import pytest
 
 from birthright.errors import PageError
 from birthright.facts.model import AccessKey, Coverage, Principal
 from birthright.facts.schema import TABLES, to_tables
+from birthright.findings.document import build_document, by_subject
 from birthright.policies.cases import run_cases
 from birthright.policies.evaluator import Evaluator
 from birthright.policies.page import parse_page
 from birthright.policies.subjects import SUBJECTS, add_subject
+from birthright.reports.formats import renderer
+from birthright.reports.interface import Report
+from birthright.reports.subjects import subject
+from birthright.scans.record import ScanInfo
+from birthright.scans.request import Judging
+from birthright.waivers.apply import is_of_key
 from policy_helpers import PAGE as KEY_PAGE
 from subject_helpers import PAGE, SOURCE, ServiceCredential, service_credentials
 
@@ -79,11 +90,33 @@ def test_a_rule_that_reads_a_later_table_needs_it() -> None:
     assert judge(own, access_keys=keys, principals=people) == [("pass", None, None)]
 
 
+@pytest.mark.usefixtures("_made_up")
+def test_findings_name_the_subject() -> None:
+    """Two credentials of one user are two findings, named in JSON and in sentences about them."""
+    rows = [ServiceCredential(ACCOUNT, "ann", credential_id=f"ACCA{n}", forgotten=True) for n in (1, 2)]
+    coverage = [*READ, Coverage(ACCOUNT, SOURCE, "ok")]
+    page = parse_page(PAGE, "x")
+    evaluator = Evaluator(to_tables({"coverage": coverage, "service_credentials": rows}), AS_OF)
+    info = ScanInfo(id="20260701T000000Z-000000", as_of=AS_OF, tool_version="0", depth="keys", complete=True)
+    document = build_document(info, evaluator, [page], Judging())
+    assert [subject(one) for one in sorted(document.findings, key=subject)] == [
+        "service credential ACCA1 of user ann",
+        "service credential ACCA2 of user ann",
+    ]
+    assert len({one.fingerprint for one in document.findings}) == len(by_subject(document.findings)) == 2
+    assert not any(map(is_of_key, document.findings))
+    out = io.StringIO()
+    renderer("json")(Report(document), out)
+    schema = (resources.files("birthright.reports") / "findings-1.schema.json").read_text("utf-8")
+    jsonschema.validate(json.loads(out.getvalue()), json.loads(schema))
+    assert '"subject": "service credential ACCA1"' in out.getvalue()
+
+
 def test_every_subject_is_of_a_table_that_has_its_columns() -> None:
     """What a rule must return is what `select *` from the subject's table gives."""
-    for subject in SUBJECTS.values():
-        table = TABLES[subject.table or "principals"]
-        assert subject.columns.keys() <= {*table.row.__struct_fields__}
+    for one in SUBJECTS.values():
+        table = TABLES[one.table or "principals"]
+        assert one.columns.keys() <= {*table.row.__struct_fields__}
 
 
 def test_a_subject_is_registered_once() -> None:

@@ -88,7 +88,7 @@ def _subject(finding: Finding) -> tuple[object, ...]:
     if finding.access_key_id:
         return finding.account_id, finding.access_key_id
     f = finding
-    return f.account_id, f.user_name, f.created_at, f.status, f.ever_used, f.last_used_at
+    return f.account_id, f.user_name, f.subject, f.created_at, f.status, f.ever_used, f.last_used_at
 
 
 def overrides_of(settings: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, str]]:

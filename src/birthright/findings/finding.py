@@ -22,7 +22,7 @@ _ORDER = f"""account_id, place, coalesce(user_name, ''), coalesce(created_at, {_
 # the keys' slots as at the one that knows their ids.
 _NUMBER = f"""
     row_number() over (
-        partition by place, account_id, coalesce(user_name, ''), created_at,
+        partition by place, account_id, coalesce(user_name, ''), subject_id, created_at,
                      case when created_at is null then nullif(slot, 0) end
         order by coalesce(compliant::int * 2, 1), coalesce(access_key_id, ''), coalesce(slot, 0),
                  coalesce(status, ''), coalesce(last_used_at, {_NEVER}), coalesce(reason, '')) - 1"""
@@ -47,6 +47,7 @@ def constants(rules: Iterable[Rule]) -> dict[str, list[Any]]:
         "policies": [page.id for page in pages],
         "risks": [page.front.risk for page in pages],
         "titles": [page.front.title for page in pages],
+        "labels": [page.subject.label for page in pages],
         "of_keys": [page.subject.is_key for page in pages],
         "retires": [page.front.remedy == "retire" for page in pages],
     }
@@ -77,8 +78,9 @@ def ordered(verdicts: str, instants: Iterable[str], within: str, *, evidence: bo
 
     `within` is the condition on the accounts of the table.
     """
+    named = f"case when subject_id is not null then {_exactly('subject_id')} end"
     identity = f"""{_exactly("account_id")}, ',', {_exactly("coalesce(user_name, '')")}, ',',
-        coalesce({_time("created_at")}, '"slot ' || nullif(slot, 0) || '"', '""')"""
+        coalesce({named}, {_time("created_at")}, '"slot ' || nullif(slot, 0) || '"', '""')"""
     fingerprint = f"""left(sha256(concat('["', $policies[place], '",', {identity}, ',', number, ']')), 32)"""
     beside = "case when access_key_id is null then null when several.name is null then 1 else keys end"
     return f"""
@@ -123,7 +125,9 @@ def json_lines(findings: str, *, evidence: bool) -> str:
         "waiver": "null",
     }
     parts = (f"""'"{name}":', coalesce(({value})::varchar, 'null')""" for name, value in fields.items())
-    line = f"""concat('{{', {", ',', ".join(parts)}, '}}', chr(10))"""
+    named = """case when subject_id is not null
+                    then concat(',"subject":', to_json($labels[place] || ' ' || subject_id)) end"""
+    line = f"""concat('{{', {", ',', ".join(parts)}, {named}, '}}', chr(10))"""
     said = {
         "status_said": "to_json(status)",
         "created_said": _time("created_at"),

@@ -58,6 +58,7 @@ class Finding(msgspec.Struct, frozen=True, gc=False):
     `user_keys` is how many keys the user of this key has, active or not; None where they were not listed.
     `state` is how it stands against an earlier scan, `first_seen` the instant of the first scan that had it;
     both are None where nothing was compared. `waiver` is why a failure is accepted; None where it is not.
+    `subject` names what is neither an access key, nor a user, nor an account; it is left out for these.
     """
 
     fingerprint: str
@@ -82,6 +83,7 @@ class Finding(msgspec.Struct, frozen=True, gc=False):
     state: State | None = None
     first_seen: datetime | None = None
     waiver: Waiver | None = None
+    subject: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class DocumentScan(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from birthright.findings.model import Finding
 from birthright.reports.interface import Report
 from birthright.text import cell
 
-_PLAIN = tuple(name for name in Finding.__struct_fields__ if name not in {"evidence", "waiver"})
+_PLAIN = tuple(name for name in Finding.__struct_fields__ if name not in {"evidence", "waiver", "subject"})
 _WAIVER = ("owner", "reason", "ticket", "expires")
 COLUMNS = (*_PLAIN, *(f"waiver_{name}" for name in _WAIVER))
 

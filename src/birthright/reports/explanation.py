@@ -92,7 +92,9 @@ def _print_subject(
     first = findings[0]
     name = printable(first.user_name or "the whole account")
     key = f", access key {first.access_key_id}" if first.access_key_id else ""
-    if not key and first.created_at:
+    if first.subject:
+        key = f", {printable(first.subject)}"
+    elif not key and first.created_at:
         key = f", an access key made {format_instant(first.created_at)}"
     console.print(Text.assemble((f"{name}{key}", "bold"), f"  account {first.account_id}"))
     console.print(Text(f"as of {document.scan.as_of:%Y-%m-%d %H:%M} UTC, scan {document.scan.id}", "dim"))

@@ -179,7 +179,9 @@ def _result(finding: Finding, place: int | None, *, weighed: bool) -> dict[str, 
 
 def _location(finding: Finding) -> dict[str, object]:
     physical = {"artifactLocation": {"uri": artifact_uri(finding)}, "region": _REGION}
-    kind = "accessKey" if finding.access_key_id or finding.created_at else "principal"
+    kind = (
+        "principal" if finding.subject or not (finding.access_key_id or finding.created_at) else "accessKey"
+    )
     logical = {
         "name": printable(finding.access_key_id or finding.user_name or finding.account_id),
         "fullyQualifiedName": _qualified(finding),

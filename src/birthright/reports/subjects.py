@@ -36,6 +36,8 @@ def subject(finding: Finding) -> str:
     """Name the subject in one printable phrase: `access key AKIA... of user ann`, `root`, `account 1...`."""
     if finding.access_key_id:
         return f"access key {printable(finding.access_key_id)} of {whose(finding)}"
+    if finding.subject:
+        return f"{printable(finding.subject)} of {whose(finding)}"
     if finding.created_at:
         return f"access key of {whose(finding)} made {format_instant(finding.created_at)}"
     return whose(finding)

@@ -256,6 +256,8 @@ def _moved(line: _Line, number: int) -> _Line:
 def is_of_key(finding: Finding) -> bool:
     """Whether it is about a key, also one whose id was not read."""
     read = (finding.access_key_id, finding.created_at, finding.status, finding.ever_used)
+    if finding.subject:
+        return False
     return any(value is not None for value in read) or any(item.fact == "slot" for item in finding.evidence)
 
 
